@@ -1,0 +1,44 @@
+"""Contracts of what notebook 01 says about its work."""
+
+from __future__ import annotations
+
+from ltvlab_utils.tables.contract import NULL, contract, count, money, text
+
+INGEST_REPORT = contract(
+    "ingest_report",
+    "one row a table, source and file",
+    "table_name source file",
+    "01",
+    text("table_name", "input table the file was mapped to"),
+    text("source", "name of the source in company.yaml"),
+    text("file", "file, relative to the company's data folder"),
+    count("rows_read", "rows in the file", unit="rows"),
+    count("rows_accepted", "rows that keep the contract", unit="rows"),
+    count("rows_rejected", "rows that stand in rejected_rows; read = accepted + rejected", unit="rows"),
+    count("rows_after_as_of", "accepted rows later than as-of: set aside, not staged", unit="rows"),
+    count("rows_without_customer", "rejected rows that name no customer (guests)", unit="rows"),
+    money("amount_read", "sum of the table's amount over all rows; an unreadable amount counts 0"),
+    money("amount_accepted", "part of it on accepted rows"),
+    money("amount_rejected", "part of it on rejected rows; read = accepted + rejected"),
+    money("amount_after_as_of", "part of amount_accepted that lies after as-of"),
+    text("fingerprint", "SHA-256 of the file's bytes"),
+    text("columns_unknown", "columns of the file that nothing maps, comma-separated", **NULL),
+    text("columns_missing", "optional columns that the file does not hold, comma-separated", **NULL),
+)
+
+REJECTED_ROWS = contract(
+    "rejected_rows",
+    "one row a refused row",
+    "table_name source file row_no",
+    "01",
+    text("table_name", "input table the row was meant for"),
+    text("source", "name of the source in company.yaml"),
+    text("file", "file, relative to the company's data folder"),
+    count("row_no", "row in the file as a spreadsheet counts (the header is row 1)", unit="number"),
+    text("column", "first column that was refused"),
+    text("value", "value as it stands in the file", **NULL),
+    text("reason", "code of the reason"),
+    money("amount", "the row's amount; 0 where unreadable"),
+)
+
+INGEST = (INGEST_REPORT, REJECTED_ROWS)
