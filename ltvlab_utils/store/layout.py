@@ -1,0 +1,102 @@
+"""Folders: params/, data/ and reports/, and what lies where below them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import ltvlab_utils
+from ltvlab_utils.errors import Refused, nearest
+from ltvlab_utils.params import COMPANY_PATTERN, Params, resolve
+from ltvlab_utils.periods import Period
+
+LAB = "_lab"
+
+
+def workspace() -> Path:
+    """The folder that holds notebooks/ and params/: beside the package, else the current folder or one above it."""
+    beside = Path(ltvlab_utils.__file__).resolve().parents[1]
+    here = Path.cwd()
+    return next((p for p in (beside, here, *here.parents) if (p / "params").is_dir()), beside)
+
+
+def _root(variable: str, name: str) -> Path:
+    moved = os.environ.get(variable, "")
+    return Path(moved).expanduser().resolve() if moved else workspace() / name
+
+
+def params_root() -> Path:
+    return _root("LTVLAB_PARAMS", "params")
+
+
+def data_root() -> Path:
+    return _root("LTVLAB_DATA", "data")
+
+
+def reports_root(reports_dir: str | Path = "") -> Path:
+    """The reports folder: the argument, else LTVLAB_REPORTS, else reports/ of the workspace."""
+    return Path(reports_dir).expanduser().resolve() if str(reports_dir) else _root("LTVLAB_REPORTS", "reports")
+
+
+def companies() -> list[str]:
+    """Companies with a company.yaml, by name."""
+    root = params_root()
+    return sorted(p.parent.name for p in root.glob("*/company.yaml") if re.fullmatch(COMPANY_PATTERN, p.parent.name))
+
+
+def check_company(company: str) -> str:
+    """The name of a company that has parameters. Raises Refused with the nearest name; safe against path tricks."""
+    known = companies()
+    if company not in known:
+        raise Refused(
+            f'No company is called "{company}": there is no params/{_shown(company)}/company.yaml.'
+            f"{nearest(company, known)}"
+        )
+    return company
+
+
+def _shown(company: str) -> str:
+    return company if re.fullmatch(COMPANY_PATTERN, str(company)) else "NAME"
+
+
+def params_dir(company: str) -> Path:
+    return params_root() / check_company(company)
+
+
+def data_dir(company: str) -> Path:
+    """The folder of a company's extracts. The truth of generated companies is not reachable from here."""
+    return data_root() / check_company(company)
+
+
+def resolve_params(company: str, period: str) -> Params:
+    """Reads params/<company>/company.yaml and, if present, <period>.yaml. Raises Refused."""
+    month = Period.parse(period)
+    folder = params_dir(company)
+    period_file = folder / f"{month}.yaml"
+    return resolve(
+        company,
+        str(month),
+        _text(folder / "company.yaml"),
+        _text(period_file) if period_file.is_file() else None,
+        f"params/{company}/company.yaml",
+        f"params/{company}/{month}.yaml",
+    )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise Refused(f"params/{file.parent.name}/{file.name} is not UTF-8: save it as UTF-8.") from None
+
+
+def period_dir(company: str, period: Period, reports_dir: str | Path = "") -> Path:
+    return reports_root(reports_dir) / company / str(period)
+
+
+def periods_with_review(company: str, reports_dir: str | Path = "") -> list[Period]:
+    """Periods of a company that have a published run, in order."""
+    folder = reports_root(reports_dir) / company
+    found = (p.parent.name for p in folder.glob("*/published.json"))
+    return sorted(Period.parse(name) for name in found if re.fullmatch(r"\d{4}-\d{2}", name))
