@@ -1,0 +1,71 @@
+"""Checks of what a model is given, and the grouping of equal rows (floor 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ltvlab_utils.errors import Refused, nearest
+
+
+def numbers(table: pd.DataFrame, names: Sequence[str], who: str) -> list[np.ndarray]:
+    """The named columns as float64 arrays; a missing column or a cell that is no number is refused."""
+    columns = []
+    for name in names:
+        if name not in table:
+            known = nearest(name, map(str, table.columns)) if len(table.columns) else ""
+            raise Refused(f'{who} needs the column "{name}", which the table does not have.{known}')
+        try:
+            column = pd.to_numeric(table[name]).to_numpy(dtype=float, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            raise Refused(f'{who}: the column "{name}" must hold numbers ({error}).') from None
+        refuse(~np.isfinite(column), column, name, who, "is not a finite number", table)
+        columns.append(column)
+    return columns
+
+
+def refuse(bad: np.ndarray, column: np.ndarray, name: str, who: str, what: str, table: pd.DataFrame) -> None:
+    """Raise one sentence with count and example when any row is bad."""
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise Refused(
+            f'{who}: "{name}" {what} in {int(bad.sum()):,} of {len(bad):,} rows, first in row {table.index[first]!r} '
+            f"({name} = {column[first]:g}). Correct the table, or leave these rows out and report how many."
+        )
+
+
+def order_histories(h: pd.DataFrame, who: str, age: str = "T") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """frequency, recency and T (or n_periods), checked."""
+    x, tx, T = numbers(h, ["frequency", "recency", age], who)
+    for column, name in ((x, "frequency"), (tx, "recency"), (T, age)):
+        refuse(column < 0, column, name, who, "is negative", h)
+    refuse(x != np.floor(x), x, "frequency", who, "is not a whole number", h)
+    refuse(tx > T * (1 + 1e-12), tx, "recency", who, f'is larger than "{age}"', h)
+    refuse((x == 0) & (tx > 0), tx, "recency", who, "is above 0 though frequency is 0", h)
+    return x, np.minimum(tx, T), T
+
+
+def weights_of(weights: np.ndarray | None, rows: int, who: str) -> np.ndarray:
+    """One weight a row; None means one customer a row."""
+    if weights is None:
+        return np.ones(rows)
+    w = np.asarray(weights, float).ravel()
+    if len(w) != rows:
+        raise Refused(f"{who}: {len(w):,} weights for {rows:,} rows. Give one weight a row.")
+    if not (np.isfinite(w).all() and (w >= 0).all()):
+        raise Refused(f"{who}: weights must be numbers of 0 or more; {int((~(w >= 0)).sum()):,} are not.")
+    return w
+
+
+def distinct(columns: Sequence[np.ndarray], weights: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Equal rows once, sorted, with the sum of their weights; rows of weight 0 are left out."""
+    rows = np.column_stack([*columns, weights])
+    rows = rows[weights > 0]
+    # Weights are sorted too, so that their sums do not depend on the order of rows.
+    rows = rows[np.lexsort(rows.T[::-1])]
+    if not len(rows):
+        return [np.zeros(0) for _ in columns], np.zeros(0)
+    new = np.concatenate([[True], (rows[1:, :-1] != rows[:-1, :-1]).any(axis=1)])
+    return list(rows[new, :-1].T), np.add.reduceat(rows[:, -1], np.flatnonzero(new))
