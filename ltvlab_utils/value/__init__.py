@@ -1,0 +1,32 @@
+"""The value of customers: facts at as-of, fits with fallbacks, simulated futures, the tables of notebook 02 (floor 2).
+
+facts = gather(tables, settings, as_of)          # sums in the engine, small frames out
+fits = fit(facts, settings)                      # order, spend and renewal models per segment, ladder of fallbacks
+card = model_card(fits, facts)                   # every fit, and beside it that of lifetimes
+valuation = evaluate(facts, fits, settings, rng) # ltv_by_customer, ltv_by_parent, ltv_totals, ltv_draws
+"""
+
+from ltvlab_utils.value.costs import Rates, rates, realised
+from ltvlab_utils.value.facts import READS, Facts, gather
+from ltvlab_utils.value.fits import Fits, fit, model_card
+from ltvlab_utils.value.futures import Simulated, simulate
+from ltvlab_utils.value.holdout import backtest, holdout
+from ltvlab_utils.value.result import Valuation, evaluate
+
+__all__ = [
+    "READS",
+    "Facts",
+    "Fits",
+    "Rates",
+    "Simulated",
+    "Valuation",
+    "backtest",
+    "evaluate",
+    "fit",
+    "gather",
+    "holdout",
+    "model_card",
+    "rates",
+    "realised",
+    "simulate",
+]

@@ -1,0 +1,197 @@
+"""The answers of notebook 02 as sentences, and the small tables behind its figures (floor 2)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from ltvlab_utils.i18n import compact, knows, money, money_range, percent, say, whole
+from ltvlab_utils.value.facts import Facts
+from ltvlab_utils.value.fits import Fits
+from ltvlab_utils.value.result import Valuation
+
+EDGES = [0, 1, 2, 3, 4, 5, 6, 11, 21, 51]  # classes of repeat purchase days: 0, 1, … 5, 6-10, 11-20, 21-50, 51+
+AGES = 150  # ages at which the expected counts are computed; customers between share the nearest
+
+
+def frequency_check(facts: Facts, fits: Fits) -> pd.DataFrame:
+    """Customers by number of repeat purchase days: label, actual, expected (of new customers of the same age under the
+    model that their value rests on)."""
+    h = facts.histories
+    labels = [str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in pairwise(EDGES)]
+    labels.append(f"{EDGES[-1]}+")
+    expected = np.zeros(len(EDGES))
+    n = np.arange(EDGES[-1])
+    for segment, choice in fits.orders.items():
+        ages = h.loc[h["model_segment"] == segment, "T"]
+        step = max(ages.max() / AGES, 1e-9) if ages.nunique() > AGES else None
+        ages = (ages / step).round() * step if step else ages
+        for age, customers in ages.value_counts(sort=False).sort_index().items():
+            p = np.asarray(choice.model.probability_of_n_purchases(n, max(float(age), 1e-9)))
+            classes = np.add.reduceat(p, EDGES[:-1])
+            expected += customers * np.append(classes, max(1 - p.sum(), 0.0))
+    actual = np.histogram(h["frequency"], bins=[*EDGES, np.inf])[0]
+    return pd.DataFrame({"label": labels, "actual": actual, "expected": expected})
+
+
+def concentration(by_customer: pd.DataFrame) -> pd.DataFrame:
+    """Cumulated share of positive future value by share of customers, most valuable first: customers, value."""
+    values = np.sort(by_customer["future_value"].clip(lower=0).to_numpy())[::-1]
+    total = values.sum() or 1.0
+    share = np.arange(len(values) + 1) / max(len(values), 1)
+    return pd.DataFrame({"customers": share, "value": np.append(0.0, np.cumsum(values)) / total})
+
+
+def top(by_customer: pd.DataFrame, rows: int = 10) -> pd.DataFrame:
+    """The most valuable customers, by id, in whole currency units."""
+    columns = ["future_value", "future_value_low", "future_value_high", "realised_profit", "acquisition_cost", "ltv"]
+    first = by_customer.sort_values(["future_value", "customer_id"], ascending=[False, True]).head(rows)
+    shown = first[["customer_id", "model_segment", "basis", "p_alive", "p_renew_next"]].round(2)
+    return shown.join(first[columns].round(0)).reset_index(drop=True)
+
+
+def opinions(card: pd.DataFrame) -> pd.DataFrame:
+    """Estimates of this package beside those of lifetimes, a parameter a row; `chosen`: values rest on it."""
+    keys = ["model", "model_segment", "parameter"]
+    wide = card.pivot(index=keys, columns="engine", values=["estimate", "log_likelihood"])
+    wide.columns = [f"{engine}_{what}" for what, engine in wide.columns]
+    own = card[card["engine"] == "ltvlab"].set_index(keys)[["standard_error", "converged", "chosen", "warning"]]
+    first = ["ltvlab_estimate", "lifetimes_estimate"] if "lifetimes_estimate" in wide else ["ltvlab_estimate"]
+    found = wide[first].join(own).join(wide.drop(columns=first))
+    return found.reset_index()
+
+
+def remarks(by_customer: pd.DataFrame, language: str = "en") -> pd.DataFrame:
+    """Remarks by number of customers: note, customers, words."""
+    codes = by_customer["note"].dropna().str.split(",").explode()
+    count = codes.value_counts().rename_axis("note").reset_index(name="customers")
+    count = count.sort_values(["customers", "note"], ascending=[False, True], ignore_index=True)
+    words = [say(f"note.{c}", language) if knows(f"note.{c}") else c for c in count["note"]]
+    return count.assign(words=words)
+
+
+def histories(facts: Facts, settings, language: str = "en") -> str:
+    """How many have bought and bought again, and what was left out."""
+    h, report = facts.histories, facts.report
+    if h.empty:
+        return say("note.ltv_no_orders", language)
+    again = h[h["frequency"] > 0]
+    unit = 7.0 if settings.models.time_unit == "week" else 1.0
+    gap = float((again["recency"] * unit / again["frequency"]).median()) if len(again) else np.nan
+    said = say(
+        "note.ltv_histories",
+        language,
+        customers=whole(len(h), language),
+        repeaters=whole(len(again), language),
+        share=percent(len(again) / len(h), language, 0),
+        gap=compact(gap, language),
+    )
+    left = say(
+        "note.ltv_left_out",
+        language,
+        cancelled=whole(report["cancelled_lines"], language),
+        backlog=whole(report["backlog_lines"], language),
+        returns=whole(report["return_lines"], language),
+        days=whole(report["days_removed"], language),
+        unmatched=whole(report["unmatched_returns"], language),
+        amount=money(report["unmatched_amount"], language, settings.currency),
+    )
+    lines = [said, left]
+    if facts.renewals.empty:
+        lines.append(say("note.ltv_no_contracts", language))
+    return "\n".join(lines)
+
+
+def models(fits: Fits, card: pd.DataFrame, language: str = "en") -> str:
+    """Which order model each segment rests on, and where lifetimes does not agree."""
+    lines = [
+        say("note.ltv_models", language, segment=s, model=c.name, rung=say(f"rung.{c.rung}", language))
+        for s, c in sorted(fits.orders.items())
+    ]
+    theirs = card[card["engine"] == "lifetimes"].drop_duplicates(["model", "model_segment"])
+    if len(theirs):
+        bad = theirs[theirs["warning"].notna()]
+        differ = ", ".join(f"{m} of {s}" for m, s in zip(bad["model"], bad["model_segment"], strict=True)) or "–"
+        lines.append(
+            say(
+                "note.ltv_second_opinion",
+                language,
+                agree=len(theirs) - len(bad),
+                total=len(theirs),
+                differ=differ,
+            )
+        )
+    return "\n".join(lines) or say("note.ltv_no_orders", language)
+
+
+def fit(check: pd.DataFrame, language: str = "en") -> str:
+    """How many customers stand in another class than the model expects."""
+    total = check["actual"].sum()
+    if not total:
+        return say("note.ltv_no_orders", language)
+    share = (check["actual"] - check["expected"]).abs().sum() / 2 / total
+    return say("note.ltv_fit", language, share=percent(share, language, 1))
+
+
+def held_out(backtest: pd.DataFrame, as_of, language: str = "en") -> str:
+    """How the model would have done at an earlier date."""
+    if backtest.empty:
+        return say("note.ltv_holdout_short", language)
+    by = backtest.set_index(["model", "metric"])["value"]
+    origin = backtest["origin"].iloc[0]
+    if ("ltvlab", "bias") not in by:
+        return say("note.ltv_holdout_short", language)
+    return say(
+        "note.ltv_holdout",
+        language,
+        origin=f"{origin:%Y-%m-%d}",
+        months=(as_of.year - origin.year) * 12 + as_of.month - origin.month,
+        predicted=compact(by["ltvlab", "predicted"], language),
+        actual=compact(by["ltvlab", "actual"], language),
+        bias=percent(by["ltvlab", "bias"], language, 1, sign=True),
+        naive_bias=percent(by["naive_rate", "bias"], language, 0, sign=True),
+        coverage=percent(by["ltvlab", "coverage_80"], language, 0),
+    )
+
+
+def worth(valuation: Valuation, settings, language: str = "en") -> str:
+    """How concentrated value is."""
+    by = valuation.by_customer
+    curve = concentration(by)
+    if by.empty or not by["future_value"].max() > 0:
+        return say("note.nothing_to_value", language)
+    first = by.loc[by["future_value"].idxmax()]
+    return say(
+        "note.ltv_concentration",
+        language,
+        share=percent(float(np.interp(0.1, curve["customers"], curve["value"])), language, 0),
+        top=money(first["future_value"], language, settings.currency, 2),
+        low_high=money_range(first["future_value_low"], first["future_value_high"], language, settings.currency, 2),
+    )
+
+
+def total(valuation: Valuation, settings, language: str = "en") -> str:
+    """What the base is worth with its interval, and why bounds do not add up."""
+    row = valuation.totals.set_index("scope").loc["company"]
+    by = valuation.by_customer
+    return say(
+        "note.ltv_total",
+        language,
+        months=settings.horizon_months,
+        basis=say(f"basis.{valuation.rates.value_basis}", language),
+        value=money(row["value"], language, settings.currency),
+        low_high=money_range(row["low"], row["high"], language, settings.currency),
+        naive=money_range(by["future_value_low"].sum(), by["future_value_high"].sum(), language, settings.currency),
+        noise=percent(valuation.noise, language, 1),
+    )
+
+
+def unknown(by_customer: pd.DataFrame, language: str = "en") -> str:
+    """What the values do not know, by number of customers."""
+    lines = [
+        say("note.ltv_unknown", language, count=whole(r.customers, language), words=r.words)
+        for r in remarks(by_customer, language).itertuples()
+    ]
+    return "\n".join([*lines, say("note.ltv_not_modelled", language)])

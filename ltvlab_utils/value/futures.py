@@ -1,0 +1,332 @@
+"""The value of each customer, draw by draw (floor 2).
+
+A draw is one possible future: one set of model parameters per fit, one shock path on the order rate shared by all
+customers, one mean growth of contracts; and for each customer a hidden state (alive, rate, lifetime, spend, margin,
+churn probability), the dates of its orders and the ends of its contracts. Components are means over draws, so they add
+up to the value; totals and their intervals come from totals of draws.
+
+Orders fall as a Poisson process of the customer's own rate on the shared clock, within its life; each is discounted
+from its own date. Contract revenue and support cost count on the last day of each month. A contract ends at a term's
+end with its own churn probability and is renewed for the same length otherwise. Once the last contract of a customer
+with orders has lapsed, its order rate is multiplied by `order_rate_after_lapse`.
+
+Memory: customers are taken in blocks of at most CELLS / draws (and of ORDERS expected orders): about 25 arrays of
+CELLS float64, 100 MB, and 6 of ORDERS, 100 MB, whatever the number of customers; beside them one row of draws per
+segment and per parent of several customers. Streams run by block: a customer's own draws depend on who shares its
+block, so valuing a part of the customers alone agrees within Monte Carlo error only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ltvlab_utils import histories as hist
+from ltvlab_utils.value import fits as fits_
+from ltvlab_utils.value.calendar import Clock, Horizon, at, shock_factors
+from ltvlab_utils.value.costs import Rates
+from ltvlab_utils.value.facts import Facts
+
+CELLS, ORDERS = 500_000, 2_000_000
+COMPONENTS = (
+    "expected_orders", "expected_order_revenue", "expected_contract_revenue", "expected_expansion", "expected_cogs",
+    "expected_servicing_cost", "expected_support_cost", "expected_credit_loss",
+)  # fmt: skip
+LOW, HIGH = 0.10, 0.90
+SPEND_CAP = 2.0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all customers share in each draw. `params`: id of a model -> its parameters by draw."""
+
+    clock: Clock
+    params: dict[int, dict[str, np.ndarray]]
+    growth: np.ndarray | None
+
+    @classmethod
+    def of(cls, fits: fits_.Fits, facts: Facts, horizon: Horizon, draws: int, rng, shocks=True, certain=False):
+        """`shocks` False: a steady order rate; `certain` True: parameters and growth at their estimates."""
+        clock_rng, params_rng, growth_rng = rng.spawn(3)
+        factors = shock_factors(horizon.months, draws, clock_rng) if shocks else np.ones((draws, horizon.months))
+        params: dict[int, dict[str, np.ndarray]] = {}
+        for group in (fits.orders, fits.spend, fits.renewals):
+            for key in sorted(group):
+                choice = group[key]
+                if id(choice.model) not in params:
+                    params[id(choice.model)] = (
+                        {k: np.full(draws, v) for k, v in choice.model.params.items()}
+                        if certain
+                        else fits_.draw(choice, draws, params_rng)
+                    )
+        growth = None
+        if facts.growth is not None:
+            noise = 0.0 if certain else growth_rng.standard_normal(draws)
+            growth = facts.growth.mean + facts.growth.sd * noise + np.zeros(draws)
+        return cls(Clock(horizon, factors), params, growth)
+
+
+@dataclass
+class Simulated:
+    """`by_customer`: components, value, low, high, sd (between draws) by row of facts.customers. `segments`: segment
+    -> (draws,) arrays future_value, fiscal_year_revenue, fiscal_year_profit. `parents`: parent_id -> (draws,) value."""
+
+    by_customer: pd.DataFrame
+    segments: dict[str, dict[str, np.ndarray]]
+    parents: dict[str, np.ndarray]
+
+
+def _blocks(facts: Facts, horizon: Horizon, draws: int, unit: float) -> Iterator[tuple[str, np.ndarray]]:
+    """Rows of facts.customers by segment, in blocks of bounded work."""
+    c = facts.customers
+    h = facts.histories.set_index("customer_id")
+    # twice the past rate plus a few: an upper guess of the orders of a draw
+    guess = (h["frequency"] + 1) / (h["T"] * unit + 30.0) * horizon.days * 1.5 + 2
+    load = c["customer_id"].map(guess).fillna(0.0).to_numpy() * draws
+    for segment in sorted(c["model_segment"].unique()):
+        rows = np.flatnonzero((c["model_segment"] == segment).to_numpy())
+        work = np.maximum(np.cumsum(load[rows]) / ORDERS, np.arange(1, len(rows) + 1) * draws / CELLS)
+        block = np.floor(work).astype(int)
+        for number in np.unique(block):
+            yield segment, rows[block == number]
+
+
+def _contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng) -> dict[str, np.ndarray]:
+    """Contracts of a block (rows `part`, of customer `place`) -> (size, draws) arrays: revenue, expansion, cost share
+    weighted sums, fiscal-year revenue and cost, months until the last one ends."""
+    kinds = fits_.term_class(part["term_months"])
+    theta = np.empty((len(part), draws))
+    decided = part["decided"].to_numpy()
+    made = part["renewals_made"].to_numpy()
+    for kind in np.unique(kinds):
+        rows = np.flatnonzero(kinds == kind)
+        model = fits.renewals[(segment, kind)].model
+        theta[rows] = model.sample_churn_probability(made[rows], draws, rng, shared.params[id(model)])
+    passed = rng.standard_exponential(theta.shape) / np.maximum(-np.log1p(-np.minimum(theta, 1 - 1e-12)), 1e-300)
+    renewals = np.floor(np.minimum(passed, 1e6))
+    renewals = np.where((decided == "churned")[:, None], 0.0, renewals)
+    # a renewal that is known already stands in `renewals_made`; the term that it opens is still to come
+    renewals += (decided == "renewed")[:, None]
+    term, left = part["term_months"].to_numpy(float)[:, None], part["months_left"].to_numpy()[:, None]
+    end = np.minimum(left + renewals * term, horizon.months)
+    amount, share = part["amount"].to_numpy()[:, None], part["cost_share"].to_numpy()[:, None]
+    level, plain = horizon.annuity(), horizon.annuity(discounted=False)
+    revenue = amount * at(level, end)
+    fiscal_end = np.minimum(end, horizon.fiscal_months)
+    fiscal = amount * at(plain, fiscal_end)
+    expansion = np.zeros_like(revenue)
+    if shared.growth is not None:
+        expansion = amount * at(horizon.annuity(shared.growth), end) - revenue
+        fiscal = amount * at(horizon.annuity(shared.growth, discounted=False), fiscal_end)
+    found = {
+        "revenue": revenue, "expansion": expansion, "cost": share * (revenue + expansion), "fiscal": fiscal,
+        "fiscal_cost": share * fiscal,
+    }  # fmt: skip
+    first = np.flatnonzero(np.diff(place, prepend=-1))
+    who, out = place[first], {}
+    for name, values in found.items():
+        out[name] = np.zeros((size, draws))
+        out[name][who] = np.add.reduceat(values, first, axis=0)
+    out["end"] = np.zeros((size, draws))
+    out["end"][who] = np.maximum.reduceat(end, first, axis=0)
+    return out
+
+
+def _spend_cap(facts: Facts, segment: str) -> float:
+    """Mean spend per order that a draw may reach: SPEND_CAP times the largest of a customer of the segment. Beyond it
+    lies only the tail of GammaGamma, whose variance does not exist for q <= 2."""
+    h = facts.histories
+    top = h.loc[h["model_segment"] == segment, "monetary_value"].max()
+    return SPEND_CAP * float(top) if top > 0 else np.inf
+
+
+def _order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, draws, rng) -> dict[str, np.ndarray]:
+    """Orders of customers with histories `h` -> arrays (rows, draws): orders, discounted (sum of discount factors),
+    revenue (discounted), fiscal (revenue to the fiscal year's end), end (days after as-of until death).
+    `lapse`: days after as-of of the last contract's end; infinite where there is none."""
+    unit = hist.DAYS_PER_UNIT[settings.models.time_unit]
+    choice = fits.orders[segment]
+    with np.errstate(over="ignore"):  # a death too far away to write down lies beyond the horizon all the same
+        latent = choice.model.sample_latents(h, draws, rng, shared.params[id(choice.model)])
+    shape = latent["rate"].shape
+    draw = np.broadcast_to(np.arange(draws), shape)
+    rate, dropout = latent["rate"] / unit, latent["dropout"]
+    by_order = bool(dropout.any())  # MBG/NBD: death falls at an order, so it runs on the orders' own clock
+    after = settings.models.order_rate_after_lapse
+    end = np.where(latent["alive"], horizon.days, 0.0)
+    if not by_order:
+        end = np.minimum(latent["lifetime"] * unit, end)
+    turn = np.minimum(lapse, end)
+    before = shared.clock.exposure(turn, draw)
+    exposure = before + after * (shared.clock.exposure(end, draw) - before)
+    last = latent["lifetime"] * unit if by_order else np.full(shape, np.inf)
+    stop = np.minimum(exposure, last)
+    number = rng.poisson(rate * (1 - dropout) * stop)
+    final = latent["alive"] & (last <= exposure) if by_order else np.zeros(shape, bool)
+
+    cell = np.repeat(np.arange(number.size), number.ravel())
+    moment = rng.random(len(cell)) * stop.ravel()[cell]
+    if final.any():
+        cell = np.concatenate([cell, np.flatnonzero(final)])
+        moment = np.concatenate([moment, last[final]])
+
+    def day_of(exposed: np.ndarray, where: np.ndarray) -> np.ndarray:
+        lapsed = before.ravel()[where]
+        slow = exposed > lapsed
+        if slow.any() and after > 0:
+            exposed = np.where(slow, lapsed + (exposed - lapsed) / after, exposed)
+        return shared.clock.days(exposed, draw.ravel()[where])
+
+    day = np.ceil(day_of(moment, cell))  # an order has a date
+    factor = horizon.discount(day)
+    early = day <= horizon.fiscal_days
+    count = lambda w=None: np.bincount(cell, w, number.size).reshape(shape)  # noqa: E731
+    orders, soon = count(), count(early.astype(float))
+    discounted, discounted_soon = count(factor), count(factor * early)
+    if by_order:
+        gone = np.flatnonzero(final)
+        end = end.copy()
+        end.ravel()[gone] = day_of(last.ravel()[gone], gone)
+    spend = fits.spend[segment].model
+    params = shared.params[id(spend)]
+    usable = h.assign(
+        frequency=h["frequency"].where(h["monetary_value"] > 0, 0),
+        monetary_value=h["monetary_value"].clip(lower=0.0),
+    )
+    nu = spend.sample_spend_rate(usable, draws, rng, params)
+    if spend_cap < np.inf:
+        nu = np.maximum(nu, params["p"] / spend_cap)
+    # n orders of one customer add up to Gamma(p n, nu): once for the fiscal year, once for what comes later
+    p = params["p"]
+    sum_soon = rng.standard_gamma(p * soon) / nu
+    sum_later = rng.standard_gamma(p * (orders - soon)) / nu
+    mean = lambda total, n: np.divide(total, n, out=np.zeros(shape), where=n > 0)  # noqa: E731
+    later = mean(discounted - discounted_soon, orders - soon)
+    revenue = sum_soon * mean(discounted_soon, soon) + sum_later * later
+    return {"orders": orders, "discounted": discounted, "revenue": revenue, "fiscal": sum_soon, "end": end}
+
+
+def _block(rows, segment, facts, fits, rates: Rates, shared, horizon, settings, draws, rng) -> dict[str, np.ndarray]:
+    """All components of a block of customers: (rows, draws) each, plus fiscal_year_revenue and fiscal_year_profit."""
+    people = facts.customers["customer_id"].iloc[rows]
+    size, shape = len(rows), (len(rows), draws)
+    position = pd.Series(np.arange(size), index=people)
+    zero = np.zeros(shape)
+    contract = dict.fromkeys(("revenue", "expansion", "cost", "fiscal", "fiscal_cost", "end"), zero)
+    part = facts.contracts[facts.contracts["customer_id"].isin(people)] if len(facts.contracts) else facts.contracts
+    if len(part):
+        place = part["customer_id"].map(position).to_numpy()
+        part = part.assign(
+            cost_share=part["cost_share"].fillna(pd.Series(rates.contract_share[rows][place], part.index))
+        )
+        contract = _contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng)
+    order = dict.fromkeys(("orders", "discounted", "revenue", "fiscal", "end"), zero)
+    h = facts.histories[facts.histories["customer_id"].isin(people)]
+    if len(h):
+        place = h["customer_id"].map(position).to_numpy()
+        months = contract["end"][place]
+        has = np.isin(place, part["customer_id"].map(position).to_numpy()) if len(part) else np.zeros(len(h), bool)
+        # a contract that outlives the horizon does not lapse within it
+        lapse = np.where(has[:, None] & (months < horizon.months), horizon.days_of(months), np.inf)
+        arm = _order_arm(h, _spend_cap(facts, segment), lapse, segment, fits, shared, horizon, settings, draws, rng)
+        order = {}
+        for name, values in arm.items():
+            order[name] = np.zeros(shape)
+            order[name][place] = values
+    revenue = order["revenue"] + contract["revenue"] + contract["expansion"]
+    fiscal = order["fiscal"] + contract["fiscal"]
+    out = {
+        "expected_orders": order["orders"],
+        "expected_order_revenue": order["revenue"],
+        "expected_contract_revenue": contract["revenue"],
+        "expected_expansion": contract["expansion"],
+        "fiscal_year_revenue": fiscal,
+        "fiscal_year_profit": fiscal,
+    }
+    if rates.value_basis != "revenue":
+        share = rates.cost_share[rows][:, None] + rates.cost_share_sd[rows][:, None] * rng.standard_normal(shape)
+        out["expected_cogs"] = share * order["revenue"] + contract["cost"]
+        out["fiscal_year_profit"] = fiscal - share * order["fiscal"] - contract["fiscal_cost"]
+    if rates.value_basis == "net_profit":
+        alive = np.maximum(contract["end"], horizon.months_of(order["end"]))
+        a = np.broadcast_to(rates.support_shape[rows][:, None], shape)
+        monthly = rates.support_rate[rows][:, None] * rng.standard_gamma(a) / a
+        out["expected_support_cost"] = monthly * at(horizon.annuity(), alive)
+        if np.isfinite(rates.servicing_cost):
+            out["expected_servicing_cost"] = rates.servicing_cost * order["discounted"]
+        if np.isfinite(rates.credit_loss_rate):
+            out["expected_credit_loss"] = rates.credit_loss_rate * revenue
+    return out
+
+
+def value_of(parts: dict[str, np.ndarray]) -> np.ndarray:
+    """future_value from its components; an unknown one is absent, and the value basis says so."""
+    total = parts["expected_order_revenue"] + parts["expected_contract_revenue"] + parts["expected_expansion"]
+    for name in COMPONENTS[4:]:
+        if name in parts:
+            total = total - parts[name]
+    return total
+
+
+def simulate(
+    facts: Facts, fits: fits_.Fits, rates: Rates, settings, rng: np.random.Generator, shocks: bool = True,
+    certain: bool = False, horizon: Horizon | None = None,
+) -> Simulated:  # fmt: skip
+    """Simulates all customers over the horizon with `settings.models.draws` draws.
+
+    `shocks` False and `certain` True leave out the shared shock and the uncertainty of parameters (for checks against
+    closed forms). Same inputs and seed give the same result.
+    """
+    draws = settings.models.draws
+    horizon = horizon or Horizon.after(
+        facts.as_of, settings.horizon_months, settings.discount_rate_annual, settings.fiscal_year_start_month
+    )
+    shared_rng, block_rng = rng.spawn(2)
+    shared = Shared.of(fits, facts, horizon, draws, shared_rng, shocks, certain)
+    c = facts.customers
+    columns = [*COMPONENTS, "future_value", "future_value_low", "future_value_high", "draw_sd"]
+    found = {name: np.full(len(c), np.nan) for name in columns}
+    totals = ("future_value", "fiscal_year_revenue", "fiscal_year_profit")
+    segments = {s: {t: np.zeros(draws) for t in totals} for s in sorted(c["model_segment"].unique())}
+    parent = c["parent_id"].fillna(c["customer_id"])
+    shared_parents = sorted(parent[parent.duplicated()].unique())
+    parents = np.zeros((len(shared_parents), draws))
+    code = parent.map(pd.Series(np.arange(len(shared_parents)), index=shared_parents)).fillna(-1).astype(int).to_numpy()
+    unit = hist.DAYS_PER_UNIT[settings.models.time_unit]
+    for segment, rows in _blocks(facts, horizon, draws, unit):
+        parts = _block(rows, segment, facts, fits, rates, shared, horizon, settings, draws, block_rng)
+        parts["future_value"] = value_of(parts)
+        for name in totals:
+            segments[segment][name] += parts[name].sum(axis=0)
+        for name in COMPONENTS:
+            if name in parts:
+                found[name][rows] = parts[name].mean(axis=1)
+        value = parts["future_value"]
+        found["future_value"][rows] = value.mean(axis=1)
+        found["future_value_low"][rows], found["future_value_high"][rows] = np.quantile(value, [LOW, HIGH], axis=1)
+        found["draw_sd"][rows] = value.std(axis=1)
+        grouped = code[rows] >= 0
+        np.add.at(parents, code[rows][grouped], value[grouped])
+    by = pd.DataFrame(found).assign(customer_id=c["customer_id"].to_numpy())
+    return Simulated(by, segments, dict(zip(shared_parents, parents, strict=True)))
+
+
+def order_draws(
+    facts: Facts, fits: fits_.Fits, settings, horizon: Horizon, rng: np.random.Generator, shocks: bool = True,
+    certain: bool = False,
+) -> np.ndarray:  # fmt: skip
+    """Draws (customers, draws) of the number of purchase days within the horizon, contracts left aside; `shocks` and
+    `certain` as in `simulate`."""
+    draws = settings.models.draws
+    shared_rng, block_rng = rng.spawn(2)
+    shared = Shared.of(fits, facts, horizon, draws, shared_rng, shocks, certain)
+    out = np.zeros((len(facts.customers), draws))
+    for segment, rows in _blocks(facts, horizon, draws, hist.DAYS_PER_UNIT[settings.models.time_unit]):
+        h = facts.histories.iloc[rows]
+        lapse = np.full((len(rows), draws), np.inf)
+        arm = _order_arm(h, np.inf, lapse, segment, fits, shared, horizon, settings, draws, block_rng)
+        out[rows] = arm["orders"]
+    return out

@@ -1,0 +1,202 @@
+"""From simulated futures to ltv_by_customer, ltv_by_parent, ltv_totals and ltv_draws (floor 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ltvlab_utils.tables import contract_of
+from ltvlab_utils.value import fits as fits_
+from ltvlab_utils.value.costs import Rates, rates, realised
+from ltvlab_utils.value.facts import Facts
+from ltvlab_utils.value.futures import COMPONENTS, HIGH, LOW, Simulated, simulate
+
+ALIVE_DRAWS = 32  # parameter sets over which P(alive) is averaged
+KEPT_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Valuation:
+    """The four tables, `rates` behind them, and `noise`: the Monte Carlo standard error of the company's total, as a
+    share of it."""
+
+    by_customer: pd.DataFrame
+    by_parent: pd.DataFrame
+    totals: pd.DataFrame
+    draws: pd.DataFrame
+    rates: Rates
+    noise: float
+
+
+def _p_alive(facts: Facts, fits: fits_.Fits, rng: np.random.Generator) -> pd.Series:
+    """Posterior mean of P(alive) of customers with orders, by customer_id; null where the model cannot tell."""
+    found = []
+    for segment in sorted(fits.orders):
+        choice = fits.orders[segment]
+        h = facts.histories[facts.histories["model_segment"] == segment]
+        if choice.rung == "cannot_tell":
+            found.append(pd.Series(np.nan, index=h["customer_id"]))
+            continue
+        sets = choice.model.draw_params(ALIVE_DRAWS, rng)
+        kind = type(choice.model)
+        total = sum(kind(**{k: float(v[d]) for k, v in sets.items()}).probability_alive(h) for d in range(ALIVE_DRAWS))
+        found.append(pd.Series(np.clip(total / ALIVE_DRAWS, 0, 1), index=h["customer_id"]))
+    return pd.concat(found) if found else pd.Series(dtype=float)
+
+
+def next_renewals(facts: Facts, fits: fits_.Fits) -> pd.DataFrame:
+    """One row a customer under contract: the renewal that comes first, p_renew_next, next_renewal_on, notice_due_on.
+    A decision that is known counts as it is."""
+    part = facts.contracts.merge(facts.customers[["customer_id", "model_segment"]], on="customer_id")
+    kinds = fits_.term_class(part["term_months"])
+    chance = np.empty(len(part))
+    for (segment, kind), choice in sorted(fits.renewals.items()):
+        rows = ((part["model_segment"] == segment) & (kinds == kind)).to_numpy()
+        chance[rows] = choice.model.retention_rate(part["renewals_made"].to_numpy()[rows] + 1)
+    chance = np.select([part["decided"] == "renewed", part["decided"] == "churned"], [1.0, 0.0], chance)
+    part = part.assign(p_renew_next=chance).sort_values(["customer_id", "next_renewal_on", "contract_id"])
+    first = part.drop_duplicates("customer_id")
+    return first[["customer_id", "p_renew_next", "next_renewal_on", "notice_due_on"]]
+
+
+def _said(segments: pd.Series, words: dict[str, str]) -> pd.Series:
+    """The word of each segment; nothing where it has none."""
+    return segments.map(lambda s: words.get(s, "")).astype("str")
+
+
+def _notes(facts: Facts, fits: fits_.Fits, rates: Rates, c: pd.DataFrame) -> pd.Series:
+    """Codes of remarks of each customer, comma-separated, the company's first."""
+    codes = [pd.Series(",".join(rates.notes), index=c.index)]
+    orders, under = c["has_orders"], c["has_contracts"]
+    of = lambda group: _said(c["model_segment"], {s: ",".join(ch.notes) for s, ch in group.items()})  # noqa: E731
+    codes.append(of(fits.orders).where(orders, ""))
+    codes.append(of(fits.spend).where(orders, ""))
+    if len(facts.contracts):
+        part = facts.contracts.merge(facts.customers[["customer_id", "model_segment"]], on="customer_id")
+        kinds = fits_.term_class(part["term_months"])
+        part["code"] = [",".join(fits.renewals[key].notes) for key in zip(part["model_segment"], kinds, strict=True)]
+        codes.append(c["customer_id"].map(part.groupby("customer_id")["code"].first()).fillna("").where(under, ""))
+        late = set(facts.contracts.loc[facts.contracts["overdue"], "customer_id"])
+        leaving = set(facts.contracts.loc[facts.contracts["decided"] == "churned", "customer_id"])
+        codes.append(pd.Series(np.where(c["customer_id"].isin(late), "outcome_overdue", ""), index=c.index))
+        codes.append(pd.Series(np.where(c["customer_id"].isin(leaving), "notice_given", ""), index=c.index))
+    flag = lambda code, where: codes.append(pd.Series(np.where(where, code, ""), index=c.index))  # noqa: E731
+    flag("expansion_unknown", under & (not facts.has_changes))
+    flag("margin_of_segment", rates.pooled_margin)
+    flag("lapse_assumed", orders & under)
+    flag("shock_from_prior", orders)
+    flag("start_unknown", c["start_unknown"])
+    flag("acquisition_cost_unknown", c["acquisition_cost"].isna())
+    flag("nothing_to_value", ~orders & ~under)
+    joined = codes[0].str.cat(codes[1:], sep=",")
+    once = {text: ",".join(dict.fromkeys(filter(None, text.split(",")))) for text in joined.unique()}
+    joined = joined.map(once)
+    return joined.where(joined != "")
+
+
+def _by_customer(facts, fits, rates, simulated: Simulated, settings, rng) -> pd.DataFrame:
+    c = facts.customers[["customer_id", "model_segment", "acquisition_cost"]].copy()
+    h = facts.histories
+    c["has_orders"] = c["customer_id"].isin(h["customer_id"])
+    c["has_contracts"] = c["customer_id"].isin(facts.contracts["customer_id"])
+    unknown = set(h.loc[h["start_unknown"].astype(bool), "customer_id"]) if len(h) else set()
+    c["start_unknown"] = c["customer_id"].isin(unknown)
+    both = np.select(
+        [c["has_orders"] & c["has_contracts"], c["has_orders"], c["has_contracts"]],
+        ["both", "orders", "contracts"], "none",
+    )  # fmt: skip
+    p_alive = c["customer_id"].map(_p_alive(facts, fits, rng)).astype("float64")
+    c["p_alive"] = p_alive.mask(c["has_contracts"], 1.0)
+    if len(facts.contracts):
+        c = c.merge(next_renewals(facts, fits), how="left", on="customer_id")
+    else:
+        c = c.assign(p_renew_next=np.nan, next_renewal_on=pd.NaT, notice_due_on=pd.NaT)
+    sim = simulated.by_customer
+    first = facts.customers[["first_order_line_on", "first_contract_on"]].min(axis=1)
+    done = realised(facts, rates)
+    future = sim["future_value"].to_numpy()
+    shift = done - c["acquisition_cost"].to_numpy()
+    order_names = _said(c["model_segment"], {s: ch.name for s, ch in fits.orders.items()})
+    names = np.select(
+        [both == "both", both == "orders", both == "contracts"],
+        [order_names + "+gamma_gamma+shifted_beta_geometric", order_names + "+gamma_gamma", "shifted_beta_geometric"],
+        "none",
+    )
+    pooled = c["model_segment"].map({s: float(ch.rung != "own") for s, ch in fits.orders.items()})
+    kinds_pooled = pd.Series({s: float(ch.rung != "own") for (s, _), ch in sorted(fits.renewals.items())}, dtype=float)
+    pooled = pooled.where(c["has_orders"], c["model_segment"].map(kinds_pooled).where(c["has_contracts"]))
+    out = c.assign(
+        as_of=pd.Timestamp(facts.as_of),
+        basis=both,
+        value_basis=rates.value_basis,
+        horizon_months=settings.horizon_months,
+        **{name: sim[name].to_numpy() for name in COMPONENTS},
+        future_value=future,
+        future_value_low=sim["future_value_low"].to_numpy(),
+        future_value_high=sim["future_value_high"].to_numpy(),
+        realised_profit=done,
+        realised_since=first.to_numpy(),
+        ltv=future + shift,
+        ltv_low=sim["future_value_low"].to_numpy() + shift,
+        ltv_high=sim["future_value_high"].to_numpy() + shift,
+        model=names,
+        pooled_weight=pooled.fillna(0.0),
+        note=_notes(facts, fits, rates, c),
+    )
+    return out[contract_of("ltv_by_customer").names]
+
+
+def _by_parent(facts: Facts, by: pd.DataFrame, simulated: Simulated) -> pd.DataFrame:
+    parent = facts.customers["parent_id"].fillna(facts.customers["customer_id"]).rename("parent_id")
+    grouped = by.assign(parent_id=parent.to_numpy()).groupby("parent_id", sort=True)
+    out = grouped.agg(
+        customers=("customer_id", "size"),
+        future_value=("future_value", "sum"),
+        future_value_low=("future_value_low", "sum"),
+        future_value_high=("future_value_high", "sum"),
+        realised_profit=("realised_profit", "sum"),
+    )
+    out["ltv"] = grouped["ltv"].sum(min_count=1).where(grouped["ltv"].count() == out["customers"])
+    for name, draws in simulated.parents.items():  # parents of several customers: from totals of draws
+        out.loc[name, ["future_value_low", "future_value_high"]] = np.quantile(draws, [LOW, HIGH])
+    return out.reset_index()
+
+
+def _totals(by: pd.DataFrame, simulated: Simulated) -> pd.DataFrame:
+    company = sum(parts["future_value"] for parts in simulated.segments.values())
+    scopes = {"company": (company, len(by))}
+    for segment, parts in simulated.segments.items():
+        scopes[f"segment:{segment}"] = (parts["future_value"], int((by["model_segment"] == segment).sum()))
+    rows = [
+        {
+            "scope": scope,
+            "customers": n,
+            "value": draws.mean(),
+            "low": np.quantile(draws, LOW),
+            "high": np.quantile(draws, HIGH),
+        }
+        for scope, (draws, n) in scopes.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def evaluate(facts: Facts, fits: fits_.Fits, settings, rng: np.random.Generator) -> Valuation:
+    """Values all customers: simulation, realised profit, LTV, totals from totals of draws."""
+    simulate_rng, alive_rng = rng.spawn(2)
+    found = rates(facts, settings)
+    simulated = simulate(facts, fits, found, settings, simulate_rng)
+    by = _by_customer(facts, fits, found, simulated, settings, alive_rng)
+    kept = [
+        pd.DataFrame(
+            {"model_segment": s, "draw": np.arange(KEPT_DRAWS), **{k: v[:KEPT_DRAWS] for k, v in parts.items()}}
+        )
+        for s, parts in simulated.segments.items()
+    ]
+    company = sum(parts["future_value"] for parts in simulated.segments.values())
+    # what more draws would still move: independent parts of customers, and the shared part of all
+    noise = float(company.std() / np.sqrt(len(company)) / abs(company.mean())) if company.mean() else 0.0
+    return Valuation(
+        by, _by_parent(facts, by, simulated), _totals(by, simulated), pd.concat(kept, ignore_index=True), found, noise
+    )

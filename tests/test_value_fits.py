@@ -1,0 +1,124 @@
+"""Which model values rest on, the ladder of fallbacks, the published numbers on the model card."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ltvlab_utils import value
+from ltvlab_utils.models import ParetoNBD
+from ltvlab_utils.tables import check_frame, contract_of
+from ltvlab_utils.value.facts import orders_only
+from ltvlab_utils.value.one_death import fit_one_death
+from tests.value_world import company, order_lines, settings, staged, valued
+
+
+def rng(seed=1):
+    return np.random.default_rng(seed)
+
+
+def test_a_small_segment_takes_the_pooled_fit_and_says_so():
+    tables = company(contracts_too=False)
+    people = tables["customers"].to_pandas()
+    people["industry"] = ["rare" if i < 8 else "common" for i in range(len(people))]
+    _, fits, found = valued(tables | {"customers": staged("customers", people)})
+    assert (fits.orders["rare"].rung, fits.orders["common"].rung) == ("pooled", "own")
+    by = found.by_customer[found.by_customer["basis"] == "orders"].groupby("model_segment")
+    assert by["pooled_weight"].first().to_dict() == {"rare": 1.0, "common": 0.0}
+    assert by["note"].first().str.contains("fit_pooled").to_dict() == {"rare": True, "common": False}
+
+
+def test_three_customers_cannot_tell():
+    rows = [(f"{c}{d}", c, f"2025-0{d}-01", "sale", 10, 1) for c in "abc" for d in (1, 3, 5)]
+    _, fits, found = valued({"order_lines": order_lines(rows)}, models={}, value_basis="revenue")
+    assert fits.orders["all"].rung == "cannot_tell"
+    assert found.by_customer["p_alive"].isna().all()
+    assert found.by_customer["note"].str.contains("orders_cannot_tell").all()
+    assert (found.by_customer["future_value_high"] > 2 * found.by_customer["future_value_low"]).all()
+
+
+def test_a_base_that_nobody_leaves_is_not_given_a_death():
+    """Loyal customers: a gap of about 30 days, all bought within the last weeks. No death, no divergence reported as
+    a fit."""
+    random, rows = rng(2), []
+    for i in range(120):
+        days = np.cumsum(random.exponential(30 * random.gamma(4, 0.25) + 1, 80)).astype(int)
+        for d in days[days < 900]:
+            rows.append(
+                (f"{i}-{d}", f"c{i}", str(pd.Timestamp("2023-01-12") + pd.Timedelta(days=int(d))), "sale", 9, 1)
+            )
+    _, fits, found = valued({"order_lines": order_lines(rows)}, models={"time_unit": "week"}, value_basis="revenue")
+    assert found.by_customer["p_alive"].median() > 0.97
+    assert fits.orders["all"].model.converged
+
+
+def test_cdnow_card_holds_the_published_numbers_and_the_second_opinion():
+    """Pareto/NBD r 0.5533, alpha 10.578, s 0.6062, beta 11.669, LL -9594.976; Gamma-Gamma p 6.25, q 3.74, v 15.44 on
+    946 repeaters (Fader, Hardie & Lee 2005; BTYD vignette)."""
+    from tests.test_histories import cdnow, cdnow_lines
+
+    chosen = settings(models={"time_unit": "week"})
+    facts = value.gather({"order_lines": cdnow_lines(cdnow())}, chosen, date(1997, 9, 30))
+    card = value.model_card(value.fit(facts, chosen), facts)
+    check_frame(contract_of("model_card"), card)
+    published = {"r": 0.5533, "alpha": 10.578, "s": 0.6062, "beta": 11.669, "p": 6.25, "q": 3.74, "v": 15.44}
+    for engine in ("ltvlab", "lifetimes"):
+        own = card[(card["engine"] == engine) & card["model"].isin(["pareto_nbd", "gamma_gamma"])]
+        found = own.set_index("parameter")["estimate"].to_dict()
+        assert found == pytest.approx(published, rel=2e-3)
+        ll = own.groupby("model")["log_likelihood"].first()
+        assert ll["pareto_nbd"] == pytest.approx(-9594.976, abs=0.02)
+        assert ll["gamma_gamma"] == pytest.approx(-4055.918, abs=0.02)
+        assert own.groupby("model")["customers"].first().to_dict() == {"pareto_nbd": 2357, "gamma_gamma": 946}
+    assert card["warning"].isna().all() and card["converged"].all()
+    assert sorted(card.loc[card["chosen"], "model"].unique()) == ["gamma_gamma", "pareto_nbd"]
+
+
+def test_one_death_rate_for_all_is_found_and_is_a_maximum():
+    """1,500 customers who leave at one rate, 1 in 700 days: r, alpha and the death rate within 4 standard errors; no
+    neighbour has a higher likelihood by ParetoNBD's own formula."""
+    random, n, end = rng(8), 1500, 1000.0
+    born, rate, death = random.uniform(0, 500, n), random.gamma(1.5, 1 / 30, n), random.exponential(700, n)
+    number = random.poisson(rate * np.minimum(death, end - born))
+    times = [random.uniform(0, min(d, end - b), k) for b, d, k in zip(born, death, number, strict=True)]
+    h = pd.DataFrame({"frequency": number, "recency": [t.max() if len(t) else 0.0 for t in times], "T": end - born})
+    model = fit_one_death(h)
+    assert model.converged
+    assert abs(model.params["r"] - 1.5) < 4 * model.standard_errors["r"]
+    assert abs(model.params["alpha"] - 30) < 4 * model.standard_errors["alpha"]
+    mu, error = 1000.0 / model.params["beta"], model.standard_errors["beta"] / model.params["beta"]
+    assert abs(np.log(mu * 700)) < 4 * error < 0.5
+
+    def likelihood(**changes):
+        data = [h[c].to_numpy(float) for c in ("frequency", "recency", "T")]
+        return ParetoNBD._log_likelihood_rows({**model.params, **changes}, *data)[0].sum()
+
+    top = likelihood()
+    assert top == pytest.approx(model.log_likelihood, abs=1e-6)
+    for name in ("r", "alpha", "beta"):
+        for step in (0.98, 1.02):
+            assert likelihood(**{name: model.params[name] * step}) < top
+    # draws keep s and move the death rate by its standard error
+    draws = model.draw_params(4000, rng())
+    assert draws["s"] == pytest.approx(1000.0)
+    assert np.log(draws["beta"]).std() == pytest.approx(error, rel=0.1)
+
+
+def test_the_ladder_takes_one_death_rate_before_another_kind_of_death():
+    """Leaving at one rate: whenever Pareto/NBD itself is not identified, values rest on its limit and say so."""
+    seen = set()
+    for seed in range(6):
+        random, n = rng(seed), 250
+        rate, death = random.gamma(1.5, 1 / 30, n), random.exponential(500, n)
+        number = random.poisson(rate * np.minimum(death, 900))
+        last = [random.uniform(0, min(d, 900), k).max() if k else 0.0 for d, k in zip(death, number, strict=True)]
+        h = pd.DataFrame(
+            {"frequency": number, "recency": last, "T": 900.0, "monetary_value": 0.0, "revenue_total": 0.0}
+        )
+        h = h.assign(customer_id=[f"c{i}" for i in range(n)], model_segment="all")
+        fits = value.fit(orders_only(h, date(2025, 6, 30)), settings())
+        choice = fits.orders["all"]
+        assert (choice.name, choice.notes) in (("pareto_nbd", ()), ("pareto_nbd_one_death", ("one_death_rate",)))
+        seen.add(choice.name)
+    assert "pareto_nbd_one_death" in seen
