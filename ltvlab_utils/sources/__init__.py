@@ -1,0 +1,13 @@
+"""A company's extracts into staged tables (floor 3).
+
+sources.ensure_generated(params, data_dir)   # a generated company: makes its extracts when needed
+sources.survey(params, data_dir)             # the files a run would read; refuses in one sentence
+staged = sources.stage(params, data_dir, connection)
+staged.tables["order_lines"], staged.report, staged.rejected
+"""
+
+from ltvlab_utils.sources.files import SourceFile
+from ltvlab_utils.sources.generated import ensure_generated
+from ltvlab_utils.sources.stage import Staged, refuse_unsupported, stage, survey
+
+__all__ = ["SourceFile", "Staged", "ensure_generated", "refuse_unsupported", "stage", "survey"]

@@ -1,0 +1,265 @@
+"""Extracts into staged tables: every row is accepted, set aside as later than as-of, or refused with a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+
+from ltvlab_utils.errors import Refused, StepFailed, nearest
+from ltvlab_utils.params import Params
+from ltvlab_utils.sources import files, judge, mapping, readers
+from ltvlab_utils.sources.files import SourceFile
+from ltvlab_utils.sources.judge import MONEY
+from ltvlab_utils.tables import CONTRACTS
+from ltvlab_utils.tables.contract import KINDS
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What staging made. `tables`: input tables by name, as Ibis tables of the connection, every contract column there
+    and nothing later than as-of; `outputs`: the same with ingest_report and rejected_rows: what notebook 01 writes."""
+
+    tables: dict[str, ir.Table]
+    report_table: ir.Table
+    rejected_table: ir.Table
+    made_customers: int
+    as_of: date
+    currency: str
+
+    @property
+    def outputs(self) -> dict[str, ir.Table]:
+        return {**self.tables, "ingest_report": self.report_table, "rejected_rows": self.rejected_table}
+
+    @cached_property
+    def report(self) -> pd.DataFrame:
+        return _plain(self.report_table, "ingest_report")
+
+    @cached_property
+    def rejected(self) -> pd.DataFrame:
+        return _plain(self.rejected_table, "rejected_rows")
+
+
+def _plain(table: ir.Table, name: str) -> pd.DataFrame:
+    money = [c.name for c in CONTRACTS[name].columns if c.kind == "money"]
+    frame = table.order_by(list(CONTRACTS[name].keys)).to_pandas()
+    return frame.astype(dict.fromkeys(money, "float64"))
+
+
+def survey(params: Params, data_dir: str | Path) -> list[SourceFile]:
+    """The files that a run would read, their headers mapped; reads no row.
+
+    Raises Refused in one sentence for what is missing (file, column), empty, matched twice, or asked but not supported.
+    """
+    refuse_unsupported(params)
+    found = files.find(params, Path(data_dir))
+    surveyed = [mapping.mapped(file, readers.read_header(file)) for file in found]
+    for file in surveyed:
+        if _taxed(params, file) and file.origin.get("tax_rate", ("absent", ""))[0] == "absent":
+            raise Refused(
+                f"{file.where}: amounts include tax, but the table {file.table} has no tax_rate here: map or set "
+                "tax_rate, or deliver amounts without tax."
+            )
+    return surveyed
+
+
+def refuse_unsupported(params: Params) -> None:
+    """Raises Refused for settings that would change numbers and that staging does not carry out."""
+    settings, where = params.settings, f"params/{params.company}/company.yaml"
+    if settings.date_basis != "ordered":
+        raise Refused(
+            f"{where}: date_basis {settings.date_basis} is not supported: revenue is counted on ordered_at alone. "
+            "Set date_basis: ordered, or map the date that counts to ordered_at and say so in the source's name."
+        )
+    if settings.customer_key != "sold_to":
+        raise Refused(
+            f"{where}: customer_key {settings.customer_key} is not supported: the customer is who ordered. Set "
+            "customer_key: sold_to, or map the column of the wanted customer to customer_id."
+        )
+    taxed = settings.tax.basis == "included" or any(
+        s.amounts_include_tax for sources in settings.sources.values() for s in sources
+    )
+    if taxed and settings.tax.rounding != "down":
+        raise Refused(
+            f"{where}: tax.rounding {settings.tax.rounding} is not supported: tax is taken off each line to four "
+            "decimals and not rounded per invoice. Leave tax.rounding out."
+        )
+
+
+def _taxed(params: Params, file: SourceFile) -> bool:
+    """True where amounts of this file include tax."""
+    by_source = file.settings.amounts_include_tax
+    by_company = params.settings.tax.basis == "included" and file.table in judge.SOLD
+    if (by_source or by_company) and file.table not in judge.TAXED:
+        raise Refused(
+            f"{file.where}: amounts of {file.table} include tax, but that table has no tax_rate: deliver its amounts "
+            "without tax."
+        )
+    return by_source or by_company
+
+
+def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) -> Staged:
+    """Reads, maps and checks every source and returns the staged tables as of the end of the period.
+
+    Raises Refused for what `survey` refuses, for a broken file (file and row), and when a table's share of refused rows
+    passes limits.rejected_share.
+    """
+    surveyed = survey(params, data_dir)
+    tables, reports, rejected = {}, [], []
+    for name in dict.fromkeys(file.table for file in surveyed):
+        own = [file for file in surveyed if file.table == name]
+        rows, read = _judged(params, own, connection)
+        report = _report(params, name, own, read, rows, connection)
+        _refuse_past_limit(params, name, rows)
+        accepted = rows.filter(rows.reason_.isnull() & ~judge.after_as_of(name, rows, params.as_of))
+        tables[name] = judge.masked(name, accepted, params.as_of).select(CONTRACTS[name].names)
+        reports.append(report)
+        rejected.append(_rejected(name, rows))
+    if not any(_rows(tables[n]) for n in ("order_lines", "contract_terms") if n in tables):
+        raise Refused(
+            f"{params.company} {params.period}: no order and no contract up to {params.as_of} was accepted: there is "
+            "nothing to review. Choose a period that the extracts cover, or look at what they hold."
+        )
+    tables["customers"], made = _customers(tables, connection)
+    return Staged(tables, _union(reports), _union(rejected), made, params.as_of, params.settings.currency)
+
+
+def _union(tables: list[ir.Table]) -> ir.Table:
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+
+
+def _rows(table: ir.Table) -> int:
+    return int(table.count().to_pandas())
+
+
+def _kept(connection: ibis.BaseBackend, expression: ir.Table) -> ir.Table:
+    """The expression computed once, as a temporary table."""
+    name = ibis.util.gen_name("ltvlab_stage")
+    return connection.create_table(name, expression, temp=True)
+
+
+def _judged(
+    params: Params, own: list[SourceFile], connection: ibis.BaseBackend
+) -> tuple[ir.Table, list[tuple[int, object]]]:
+    """Every row of a table's files with its judgement; rows and amount of each file as they were read."""
+    zone, parts, raws, read = params.settings.time_zone, [], [], []
+    for order, file in enumerate(own):
+        raw, taxed = readers.load(connection, file), _taxed(params, file)
+        raws.append(raw.get_name())
+        found = raw.aggregate(rows=raw.count(), amount=judge.amount_read(raw, file, taxed)).to_pandas().iloc[0]
+        read.append((int(found["rows"]), found["amount"]))
+        parts.append(judge.judged_file(raw, file, order, zone, taxed))
+    rows = _kept(connection, judge.without_duplicates(CONTRACTS[own[0].table], _union(parts)))
+    for name in raws:
+        connection.raw_sql(f'DROP TABLE "{name}"').fetchall()
+    return rows, read
+
+
+def _report(
+    params: Params,
+    name: str,
+    own: list[SourceFile],
+    read: list[tuple[int, object]],
+    rows: ir.Table,
+    connection: ibis.BaseBackend,
+) -> ir.Table:
+    """ingest_report of one table: what was read as counted on the files, what became of it as counted on the rows.
+
+    Raises StepFailed where the two do not meet.
+    """
+    column = judge.AMOUNT.get(name)
+    zero = ibis.literal(0, MONEY)
+    amount = rows[column].fill_null(zero) if column else zero
+    accepted, later = rows.reason_.isnull(), judge.after_as_of(name, rows, params.as_of)
+    where = {"accepted": accepted, "rejected": ~accepted, "after_as_of": accepted & later}
+    guests = (rows.reason_ == "missing_customer").fill_null(False)
+    counted = rows.group_by(source="source_", file="file_").aggregate(
+        **{f"rows_{k}": ibis.ifelse(w, 1, 0).sum() for k, w in where.items()},
+        rows_without_customer=ibis.ifelse(guests, 1, 0).sum(),
+        **{f"amount_{k}": ibis.ifelse(w, amount, zero).sum() for k, w in where.items()},
+    )
+    facts = pa.table(
+        {
+            "source": pa.array([f.source for f in own], pa.string()),
+            "file": pa.array([f.file for f in own], pa.string()),
+            "rows_read": pa.array([n for n, _ in read], pa.int64()),
+            "amount_read": pa.array([Decimal(a) for _, a in read], pa.decimal128(38, 4)),
+            "fingerprint": pa.array([f.fingerprint for f in own], pa.string()),
+            "columns_unknown": pa.array([", ".join(f.columns_unknown) or None for f in own], pa.string()),
+            "columns_missing": pa.array([", ".join(f.columns_missing) or None for f in own], pa.string()),
+        }
+    )
+    both = ibis.memtable(facts).left_join(counted, ["source", "file"])
+    contract = CONTRACTS["ingest_report"]
+    cells = {c.name: both[c.name] for c in contract.columns if c.name != "table_name"}
+    for c in contract.columns:
+        if c.kind in ("integer", "money"):  # a file with no row at all counts zero
+            cells[c.name] = cells[c.name].cast(KINDS[c.kind][1]).fill_null(ibis.literal(0, KINDS[c.kind][1]))
+    report = _kept(connection, both.select(table_name=ibis.literal(name), **cells).select(contract.names))
+    lost = report.filter(
+        (report.rows_read != report.rows_accepted + report.rows_rejected)
+        | (report.amount_read != report.amount_accepted + report.amount_rejected)
+    )
+    if _rows(lost):
+        raise StepFailed(f"{name}: what was read is not what was accepted and refused. This is a fault of the package.")
+    return report
+
+
+def _rejected(name: str, rows: ir.Table) -> ir.Table:
+    column = judge.AMOUNT.get(name)
+    zero = ibis.literal(0, MONEY)
+    return rows.filter(rows.reason_.notnull()).select(
+        table_name=ibis.literal(name),
+        source="source_",
+        file="file_",
+        row_no="row_no_",
+        column="column_",
+        value="value_",
+        reason="reason_",
+        amount=(rows[column].fill_null(zero) if column else zero).cast(MONEY),
+    )
+
+
+def _refuse_past_limit(params: Params, name: str, rows: ir.Table) -> None:
+    bad = rows.filter(rows.reason_.notnull())
+    total, refused = _rows(rows), _rows(bad)
+    limit = params.settings.limits.rejected_share
+    if not total or refused <= limit * total:
+        return
+    counts = bad.group_by(["column_", "reason_"]).aggregate(n=lambda t: t.count()).to_pandas()
+    worst = counts.sort_values(["n", "column_"], ascending=[False, True]).iloc[0]
+    first = bad.filter((bad.column_ == worst["column_"]) & (bad.reason_ == worst["reason_"]))
+    example = first.order_by(["order_", "row_no_"]).limit(1).to_pandas().iloc[0]
+    value = "" if pd.isna(example["value_"]) else f' holds "{str(example["value_"])[:60]}"'
+    known = CONTRACTS[name].column[worst["column_"]].values
+    options = nearest(str(example["value_"]), known) if known and not pd.isna(example["value_"]) else ""
+    raise Refused(
+        f"{name}: {refused:,} of {total:,} rows are refused, more than limits.rejected_share {limit:g} allows. Most "
+        f"often ({worst['n']:,} rows) {worst['column_']} is {worst['reason_']}: data/{example['file_']}, row "
+        f"{example['row_no_']}{value}.{options} Correct the mapping (columns, values, date_format) or the extract, or "
+        "raise the limit knowingly."
+    )
+
+
+def _customers(tables: dict[str, ir.Table], connection: ibis.BaseBackend) -> tuple[ir.Table, int]:
+    """The customers table with a row for every customer that any other table names; how many of them were made."""
+    contract = CONTRACTS["customers"]
+    named = [t.select("customer_id") for n, t in tables.items() if n != "customers" and "customer_id" in t.columns]
+    ids = _union(named).filter(lambda t: t.customer_id.notnull()).distinct()
+    known = tables.get("customers")
+    if known is not None:
+        ids = ids.anti_join(known, "customer_id")
+    ids = _kept(connection, ids)
+    made = ids.select(
+        customer_id=ids.customer_id,
+        customer_name=ids.customer_id,
+        **{c.name: ibis.null(KINDS[c.kind][1]) for c in contract.columns[2:]},
+    )
+    return (made if known is None else ibis.union(known, made)), _rows(ids)
