@@ -1,0 +1,5 @@
+"""`python -m ltvlab_utils.cli` is `ltvlab`."""
+
+from ltvlab_utils.cli import main
+
+main()

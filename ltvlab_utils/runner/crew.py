@@ -1,0 +1,154 @@
+"""Processes that execute notebooks, so that steps of a review that do not rest on each other run side by side.
+
+papermill changes the folder of its process and nbclient wants the main thread, so each notebook at work has a process
+of its own. A worker ends with the run: asked to stop, it closes its kernel; when the run was killed, it kills it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from ltvlab_utils.errors import StepFailed
+from ltvlab_utils.runner.steps import Step
+
+WORKERS_VARIABLE = "LTVLAB_WORKERS"
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute: what `execute` takes."""
+
+    step: Step
+    values: dict[str, str]
+    copy: Path
+    kernel_log: Path
+    expected: str
+
+
+def size() -> int:
+    """Notebooks at work at once: LTVLAB_WORKERS, else two where there are two cores. Raises StepFailed."""
+    told = os.environ.get(WORKERS_VARIABLE, "")
+    if told and not (told.isdecimal() and 1 <= int(told) <= 64):
+        raise StepFailed(f'{WORKERS_VARIABLE} is "{told}": set the number of notebooks at work at once, 1 to 64.')
+    return int(told) if told else min(2, os.cpu_count() or 1)
+
+
+class Crew:
+    """Up to `size()` workers, started when they are first needed; a context that ends them."""
+
+    def __init__(self):
+        self._size = size()
+        self._idle: list[_Worker] = []
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _stop(self._idle)
+
+    def run(self, jobs: list[Job], on_cell: Callable[[Step, int], None]) -> Iterator[tuple[Step, Any]]:
+        """Yields (step, Executed) as notebooks finish. One failure stops the others and is raised."""
+        if len(jobs) == 1 or self._size == 1:
+            from ltvlab_utils.runner.execute import execute
+
+            for job in jobs:
+                yield job.step, execute(job, lambda index, step=job.step: on_cell(step, index))
+            return
+        waiting, busy = list(jobs), {}
+        try:
+            while waiting or busy:
+                while waiting and len(busy) < self._size:
+                    worker = self._idle.pop() if self._idle else _Worker()
+                    job = waiting.pop(0)
+                    busy[worker.pipe] = (worker, job)
+                    worker.pipe.send(job)
+                for pipe in wait(list(busy)):
+                    worker, job = busy[pipe]
+                    told = worker.hear(job)
+                    if isinstance(told, int):
+                        on_cell(job.step, told)
+                        continue
+                    del busy[pipe]
+                    self._idle.append(worker)
+                    if isinstance(told, BaseException):
+                        raise told
+                    yield job.step, told
+        finally:
+            _stop([worker for worker, _ in busy.values()])
+
+
+class _Worker:
+    def __init__(self):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def hear(self, job: Job) -> Any:
+        """The number of a cell that begins, what `execute` gave, or the error that it raised."""
+        try:
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            return StepFailed(
+                f"{job.step.notebook.name}: the process that ran it died, most often for want of memory. Start again, "
+                f"with {WORKERS_VARIABLE}=1 to run one notebook at a time."
+            )
+
+
+def _stop(workers: list[_Worker]) -> None:
+    """Ends workers and their kernels."""
+    for worker in workers:
+        with contextlib.suppress(OSError):
+            worker.pipe.send(None)
+    for worker in workers:
+        worker.process.join(STOP_SECONDS)
+        worker.pipe.close()  # a worker that hangs sees the end of the pipe and kills its kernel
+        worker.process.join(1)
+        if worker.process.is_alive():
+            worker.process.kill()
+
+
+def _serve(pipe: Connection) -> None:
+    """A worker's life."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C at the terminal reaches the run alone, which then stops its workers
+    jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+    at_work = threading.Event()
+    threading.Thread(target=_listen, args=(pipe, jobs, at_work), daemon=True).start()
+    from ltvlab_utils.runner.execute import execute
+
+    with contextlib.suppress(KeyboardInterrupt, OSError):
+        while job := jobs.get():
+            at_work.set()
+            try:
+                told: Any = execute(job, pipe.send)
+            except Exception as error:
+                told = error
+            at_work.clear()
+            pipe.send(told)
+
+
+def _listen(pipe: Connection, jobs: queue.SimpleQueue, at_work: threading.Event) -> None:
+    try:
+        while job := pipe.recv():
+            jobs.put(job)
+    except (EOFError, OSError):  # the run was killed: nothing more may be written
+        from ltvlab_utils.runner.execute import kill_kernel
+
+        kill_kernel()
+        os._exit(1)
+    jobs.put(None)
+    if at_work.is_set():
+        os.kill(os.getpid(), signal.SIGINT)

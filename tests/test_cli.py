@@ -1,0 +1,281 @@
+"""The `ltvlab` command: its sentences, exit statuses and what it prints."""
+
+import io
+import json
+import sys
+
+import pandas as pd
+import pytest
+
+from ltvlab_utils import cli, store
+from ltvlab_utils.cli import init
+from ltvlab_utils.params import resolve
+from ltvlab_utils.periods import Period
+from ltvlab_utils.store import publish
+from ltvlab_utils.tables import contract_of
+from tests.stubs import ltvlab, state
+
+HOSTILE = '=cmd|" /C calc"!A0 [red]\x1b[2J株\x07式\u202e会社[/red]'
+
+
+@pytest.fixture
+def say(capsys):
+    """Runs a verb in this process: exit status, stdout, stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            cli.main(list(words))
+        out, err = capsys.readouterr()
+        return stop.value.code, out, err
+
+    return run
+
+
+@pytest.fixture
+def reviewed(workspace):
+    """A published run and a failed one, made without notebooks; one customer's name is hostile."""
+    folder = workspace / "reports" / "small" / "2025-06"
+    params = store.resolve_params("small", "2025-06").to_json()
+    publish.start_run(folder, "20250701-090000-aaaaaaaa", params, {"kind": "final", "tables": {}})
+    run = store.open("small", "2025-06", "20250701-090000-aaaaaaaa")
+    contract = contract_of("customers")
+    frame = pd.DataFrame({"customer_id": ["alpha", "beta"], "customer_name": ["Alpha", HOSTILE]})
+    run.write("customers", frame.reindex(columns=contract.names))
+    totals = {"scope": ["company"], "customers": [2], "value": [1234.5], "low": [1000.25], "high": [2000.0]}
+    run.write("ltv_totals", pd.DataFrame(totals))
+    done = {"status": "complete", "finished_at": "2025-07-01T09:05:00+09:00", "tables": {"customers": {}, "t": {}}}
+    publish.write_manifest(run.folder, {**run.manifest, **done})
+    publish.publish(folder, run.folder.name)
+    publish.start_run(folder, "20250702-090000-bbbbbbbb", params, {"kind": "final", "tables": {}})
+    failed = folder / "20250702-090000-bbbbbbbb"
+    told = {"status": "failed", "failure": "02_ltv.ipynb, cell 4 failed with ZeroDivisionError"}
+    publish.write_manifest(failed, {**publish.read_manifest(failed), **told})
+    return workspace
+
+
+# --- sentences and statuses ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("run", "smal", "2025-06"), 'there is no params/smal/company.yaml. Did you mean "small"?'),
+        (("run", "small", "2025-6"), '"2025-6" is not a period: a period is a calendar month written YYYY-MM'),
+        (("run", "small", "2025-06..2025-05"), 'ends before it starts. Did you mean "2025-05..2025-06"?'),
+        (("run", "small", "2099-01"), "2099-01 has not begun in Asia/Tokyo"),
+        (("show", "small", "2025-07"), "small 2025-07 has no published review (published: 2025-06). `ltvlab run small"),
+        (("show", "small", "2025-06", "ltv_total"), 'No table is called "ltv_total". Did you mean "ltv_totals"?'),
+        (("show", "small", "2025-06", "kpis"), 'small 2025-06 has no table "kpis" (notebook 03 writes it)'),
+        (("show", "small", "2025-06", "--run", "../x"), 'has no run "../x"'),
+        (("show", "small"), "Name a company and a period"),
+        (("show", "--contract", "kpi"), 'No table is called "kpi". Did you mean "kpis"?'),
+        (("check", "smal"), 'Did you mean "small"?'),
+        (("list", "smal"), 'Did you mean "small"?'),
+        (("sample", "small"), "small is not a generated company"),
+        (("init", "small", "--orders", "x.csv"), "is already there and is not overwritten"),
+        (("init", "../up", "--orders", "x.csv"), '"../up" cannot be a folder name here'),
+        (("init", "new"), "Name at least one file"),
+        (("init", "new", "--orders", "nowhere.csv"), "nowhere.csv cannot be read: No such file"),
+    ],
+)  # fmt: skip
+def test_a_newcomers_mistakes_get_one_sentence_and_status_2(reviewed, say, words, sentence):
+    before = state(reviewed)
+    status, out, err = say(*words)
+    assert status == 2 and out == ""
+    assert sentence in err and err.startswith("ltvlab: ") and len(err.splitlines()) == 1
+    assert state(reviewed) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("rum",), "No such command 'rum'. Did you mean 'run'?"),
+        (("run", "small", "2025-06", "--final"), "No such option: --final"),
+        (("run", "small"), "Missing argument 'PERIOD[..PERIOD]'"),
+        (("show", "small", "2025-06", "kpis", "--head", "0"), "'--head'"),
+    ],
+)
+def test_unknown_verbs_and_options_are_typers_own_message(workspace, say, words, sentence):
+    status, _, err = say(*words)
+    assert status == 2 and sentence in err and "Traceback" not in err
+
+
+def test_every_verb_has_help_with_an_example(say):
+    for verb in ("run", "check", "init", "sample", "list", "show"):
+        status, out, _ = say(verb, "--help")
+        assert status == 0 and f"ltvlab {verb}" in out.split("Example", 1)[1]
+
+
+def test_a_fault_of_the_package_is_one_sentence_with_the_place_of_its_details(workspace, say, monkeypatch, tmp_path):
+    monkeypatch.setattr("ltvlab_utils.store.layout.companies", lambda: 1 / 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    status, _, err = say("list")
+    assert status == 1 and err.startswith("ltvlab: unexpected ZeroDivisionError: division by zero. Details: ")
+    assert "Traceback" not in err and "companies" in next(tmp_path.glob("ltvlab-*.log")).read_text()
+    monkeypatch.setenv("LTVLAB_DEBUG", "1")
+    assert "Traceback" in say("list")[2]
+
+
+def test_the_command_stands_alone_in_a_process(workspace):
+    done = ltvlab("run", "nowhere", "2025-06")
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("ltvlab: No company is called")
+
+
+# --- list, show, check -----------------------------------------------------------------------------------------------
+
+
+def test_list_shows_what_is_published_and_what_failed(reviewed, say):
+    (reviewed / "params" / "fresh").mkdir()
+    (reviewed / "params" / "fresh" / "company.yaml").write_text("")
+    status, out, _ = say("list")
+    rows = [line.split() for line in out.splitlines()]
+    assert status == 0
+    assert ["fresh", "–", "no", "review", "yet"] in rows
+    assert ["small", "2025-06", "published", "final", "20250701-090000-aaaaaaaa", "2025-07-01", "09:05", "2"] in rows
+    assert ["small", "2025-06", "failed", "final", "20250702-090000-bbbbbbbb", "0"] in rows
+    assert "Failed: small 2025-06: 02_ltv.ipynb, cell 4 failed with ZeroDivisionError" in out
+
+
+def test_show_names_tables_with_rows(reviewed, say):
+    status, out, _ = say("show", "small", "2025-06")
+    rows = [line.split() for line in out.splitlines()]
+    assert status == 0 and "final run 20250701-090000-aaaaaaaa" in out
+    assert ["customers", "01", "2", "a", "customer"] in rows and ["ltv_totals", "02", "1", "a", "scope"] in rows
+
+
+def test_show_makes_hostile_names_harmless(reviewed, say):
+    _, out, _ = say("show", "small", "2025-06", "customers")
+    assert '=cmd|" /C calc"!A0 [red]株式会社[/red]' in out, "markup is text, escape sequences and marks are gone"
+    assert not {"\x1b", "\x07", "\u202e"} & set(out)
+    _, out, _ = say("show", "small", "2025-06", "customers", "--format", "csv")
+    names = pd.read_csv(io.StringIO(out))["customer_name"].tolist()
+    assert names == ["Alpha", '\'=cmd|" /C calc"!A0 [red]株式会社[/red]'], "a spreadsheet sees text, not a formula"
+    _, out, _ = say("show", "small", "2025-06", "customers", "--format", "json", "--head", "1")
+    [row] = json.loads(out)
+    assert row["customer_id"] == "alpha" and row["industry"] is None and "\x1b" not in out
+
+
+def test_show_aligns_numbers_and_honours_head(reviewed, say):
+    _, out, _ = say("show", "small", "2025-06", "ltv_totals")
+    assert ["company", "2", "1,234", "1,000", "2,000"] in [line.split() for line in out.splitlines()]
+    _, out, _ = say("show", "small", "2025-06", "customers", "--head", "1", "--format", "csv")
+    assert len(out.splitlines()) == 2
+
+
+def test_show_contract_prints_grain_units_and_meaning(say):
+    status, out, _ = say("show", "--contract", "ltv_totals")
+    assert status == 0 and "ltv_totals (version 1): one row a scope; written by notebook 02" in out
+    for column in contract_of("ltv_totals").columns:
+        assert column.name in out and column.meaning in out
+
+
+def test_check_says_what_is_missing_and_what_it_would_unlock(workspace, say):
+    status, out, _ = say("check", "small")
+    assert status == 0 and "orders.csv" in out and "Ready: ltvlab run small PERIOD" in out
+    assert "  contract_terms: renewal rates" in out and "order_lines.cost_amount" not in out
+    header = "order_id,line_no,customer_id,ordered_at,quantity,net_amount\n"
+    (workspace / "data/small/orders.csv").write_text(header + "a,1,b,2025-01-01,1,5\n")
+    assert "  order_lines.cost_amount: gross profit instead of revenue" in say("check", "small")[1]
+    (workspace / "params/small/2025-05.yaml").write_text("horizon_months: many")
+    status, _, err = say("check", "small")
+    assert status == 2 and "params/small/2025-05.yaml: horizon_months" in err
+    (workspace / "params/small/2025-05.yaml").rename(workspace / "params/small/may.yaml")
+    assert "a period file is called YYYY-MM.yaml" in say("check", "small")[2]
+    assert not list((workspace / "reports").iterdir())
+
+
+# --- init ------------------------------------------------------------------------------------------------------------
+
+JAPANESE = "受注番号,得意先コード,得意先名,受注日,商品コード,数量,金額,原価\nA1,T01,㈱見本,2025/06/01,P1,2,1000,600\n"
+
+
+def test_init_reads_a_japanese_export_and_its_proposal_is_valid(workspace, say):
+    file = workspace / "data" / "acme" / "受注.csv"
+    file.parent.mkdir()
+    file.write_bytes(JAPANESE.encode("cp932"))
+    before = file.read_bytes()
+    status, out, _ = say("init", "acme", "--orders", str(file))
+    assert status == 0 and "Put" not in out and "order_lines.line_no: no column found" in out
+    text = (workspace / "params/acme/company.yaml").read_text()
+    settings = resolve("acme", "2025-06", text).settings
+    [source] = settings.sources["order_lines"]
+    assert (source.path, source.encoding, settings.value_basis) == ("受注.csv", "cp932", "gross_profit")
+    assert source.columns == {
+        "order_id": "受注番号", "customer_id": "得意先コード", "ordered_at": "受注日", "net_amount": "金額",
+        "quantity": "数量", "cost_amount": "原価", "product_id": "商品コード",
+    }  # fmt: skip
+    assert source.constants == {"status": "confirmed", "kind": "sale"}
+    assert file.read_bytes() == before
+    status = say("init", "acme", "--orders", str(file))[0]
+    assert status == 2 and (workspace / "params/acme/company.yaml").read_text() == text, "never overwritten"
+
+
+def test_init_says_where_to_put_a_file_and_asks_about_dates(workspace, say, tmp_path):
+    file = tmp_path / "orders export.csv"
+    file.write_text(
+        "InvoiceNo;StockCode;Quantity;InvoiceDate;UnitPrice;CustomerID;Line Total\n1;a;2;12/1/2010 8:26;3;17850;6\n"
+    )
+    status, out, _ = say("init", "acme", "--orders", str(file))
+    assert status == 0 and "Put orders export.csv into " in out and 'dates look like "12/1/2010 8:26"' in out
+    settings = resolve("acme", "2025-06", (workspace / "params/acme/company.yaml").read_text()).settings
+    [source] = settings.sources["order_lines"]
+    assert (source.path, source.delimiter, settings.value_basis) == ("orders export.csv", ";", "revenue")
+    assert source.columns["customer_id"] == "CustomerID" and source.columns["net_amount"] == "Line Total"
+
+
+def test_init_leads_to_a_company_that_check_accepts(workspace, say):
+    file = workspace / "data" / "acme" / "orders.csv"
+    file.parent.mkdir()
+    file.write_text("order_id,line_no,customer_id,ordered_at,quantity,net_amount\nA1,1,alpha,2025-01-10,1,1000\n")
+    assert say("init", "acme", "--orders", str(file))[0] == 0
+    assert "?" not in "".join(
+        line for line in (workspace / "params/acme/company.yaml").read_text().splitlines() if "        " in line
+    ), "columns of the contract's own names are no guesses"
+    assert say("check", "acme")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"", "is empty"), (b"a\0b\0", "is no text file"), (b"nothing here\n", "only one column"),
+     (b"a,b\n\x81\x00,\xff\xff\n", "encoding is none of")],
+)  # fmt: skip
+def test_init_refuses_what_is_no_csv(workspace, say, tmp_path, content, sentence):
+    file = tmp_path / "x.csv"
+    file.write_bytes(content if b"\x81" not in content else b"a,b\n\x81,\xff\xff\n")
+    status, _, err = say("init", "acme", "--orders", str(file))
+    assert status == 2 and sentence in err and not (workspace / "params" / "acme").exists()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        # EC-CUBE, Shopify and Online Retail as their exports name columns
+        ("注文ID,注文番号,注文日,会員ID,会社名,商品コード,数量", ("注文番号", "会員ID", "注文日")),
+        ("Name,Email,Created at,Lineitem quantity,Lineitem sku,Total", ("Name", "Email", "Created at")),
+        ("InvoiceNo,StockCode,Quantity,InvoiceDate,CustomerID", ("InvoiceNo", "CustomerID", "InvoiceDate")),
+    ],
+)
+def test_init_guesses_columns_of_known_exports(header, expected):
+    found = init.guess("order_lines", header.split(","))
+    assert (found["order_id"], found["customer_id"], found["ordered_at"]) == expected
+    assert len(set(found.values())) == len(found), "a column serves once"
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "受注日", "a: b", "#x", "yes", "null", "'q'", 'say "x"', "1,2", "- a", "No.", "*a"]
+)
+def test_init_writes_column_names_that_yaml_reads_back(name):
+    text = f"sources: {{order_lines: [{{path: a.csv, columns: {{order_id: {init._yaml(name)}}}}}]}}"
+    settings = resolve("x", str(Period(2025, 6)), text).settings
+    assert settings.sources["order_lines"][0].columns["order_id"] == name
+
+
+def test_importing_the_command_loads_no_heavy_library(workspace):
+    code = (
+        "import sys, ltvlab_utils.cli\n"
+        "print([m for m in ('papermill', 'nbconvert', 'pandas', 'ibis', 'scipy', 'seaborn') if m in sys.modules])"
+    )
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
