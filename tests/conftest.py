@@ -31,6 +31,7 @@ def workspace(tmp_path, monkeypatch):
     for variable, name in (("LTVLAB_PARAMS", "params"), ("LTVLAB_DATA", "data"), ("LTVLAB_REPORTS", "reports")):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / name))
+    monkeypatch.setenv("LTVLAB_WORKERS", "1")  # nothing runs ahead: stub notebooks need less than that costs
     for name, content in (("params/small/company.yaml", COMPANY), ("data/small/orders.csv", ORDERS)):
         file = tmp_path / name
         file.parent.mkdir(parents=True)

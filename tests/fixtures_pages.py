@@ -202,7 +202,8 @@ def ingest_report() -> pd.DataFrame:
     return table("ingest_report", [
         {"table_name": "order_lines", "source": "erp", "file": "orders.csv", "rows_read": 12_400,
          "rows_accepted": 12_345, "rows_rejected": 55, "rows_after_as_of": 0, "rows_without_customer": 0,
-         "amount_read": 0.0, "amount_accepted": 0.0, "amount_rejected": 0.0, "amount_after_as_of": 0.0, "fingerprint": "0" * 64},
+         "amount_read": 0.0, "amount_accepted": 0.0, "amount_rejected": 0.0, "amount_after_as_of": 0.0,
+         "fingerprint": "0" * 64},
     ])  # fmt: skip
 
 

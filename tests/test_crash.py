@@ -25,6 +25,7 @@ SLEEP = (
 def settle(monkeypatch, root: Path) -> None:
     for variable, name in (("LTVLAB_PARAMS", "params"), ("LTVLAB_DATA", "data"), ("LTVLAB_REPORTS", "reports")):
         monkeypatch.setenv(variable, str(root / name))
+    monkeypatch.setenv("LTVLAB_WORKERS", "1")
     monkeypatch.setenv("PID_FILE", str(root / "pid"))
 
 

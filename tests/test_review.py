@@ -66,6 +66,7 @@ def test_parts_of_the_value_add_up_to_one_yen(sample_reports):
     assert (ltv["future_value_low"] <= ltv["future_value_high"]).all()
 
 
+@pytest.mark.slow  # make test holds it too: test_an_analyst below writes the same tables a second time
 def test_the_same_inputs_give_equal_bytes(sample_reports, tmp_path):
     """A second run of 2025-05, elsewhere and later, writes the same tables."""
     done = ltvlab("run", "sample", "2025-05", LTVLAB_REPORTS=str(tmp_path))

@@ -11,9 +11,10 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,14 @@ class Job:
     step: Step
     values: dict[str, str]
     copy: Path
-    kernel_log: Path
-    expected: str
+    log: Path  # where what its kernel printed outside cells is kept when it fails
+    expected: str  # hash of the notebook as it was checked
+    more: bool  # another notebook will follow in the same process: a kernel for it may start
+
+    @property
+    def folder(self) -> Path:
+        """Where its kernel works."""
+        return self.step.notebook.parents[1] if self.step.is_page else self.step.notebook.parent
 
 
 def size() -> int:
@@ -56,6 +63,17 @@ class Crew:
 
     def __exit__(self, *_: object) -> None:
         _stop(self._idle)
+        if "ltvlab_utils.runner.execute" in sys.modules:
+            sys.modules["ltvlab_utils.runner.execute"].end_spares()
+
+    def prepare(self, folder: Path) -> None:
+        """Gets each worker ready for a notebook: called while another is at work on the other core."""
+        if self._size == 1:
+            return
+        self._idle += [_Worker() for _ in range(self._size - len(self._idle))]
+        for worker in self._idle:
+            with contextlib.suppress(OSError):  # a dead one is heard of when its job comes
+                worker.pipe.send(folder)
 
     def run(self, jobs: list[Job], on_cell: Callable[[Step, int], None]) -> Iterator[tuple[Step, Any]]:
         """Yields (step, Executed) as notebooks finish. One failure stops the others and is raised."""
@@ -63,14 +81,15 @@ class Crew:
             from ltvlab_utils.runner.execute import execute
 
             for job in jobs:
+                job = replace(job, more=job.more and self._size > 1)
                 yield job.step, execute(job, lambda index, step=job.step: on_cell(step, index))
             return
         waiting, busy = list(jobs), {}
         try:
             while waiting or busy:
                 while waiting and len(busy) < self._size:
-                    worker = self._idle.pop() if self._idle else _Worker()
                     job = waiting.pop(0)
+                    worker = self._idle.pop() if self._idle else _Worker()
                     busy[worker.pipe] = (worker, job)
                     worker.pipe.send(job)
                 for pipe in wait(list(busy)):
@@ -121,16 +140,19 @@ def _stop(workers: list[_Worker]) -> None:
 
 
 def _serve(pipe: Connection) -> None:
-    """A worker's life."""
+    """A worker's life: for a folder it gets a kernel ready, a job it executes."""
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C at the terminal reaches the run alone, which then stops its workers
-    jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Job | Path | None] = queue.SimpleQueue()
     at_work = threading.Event()
     threading.Thread(target=_listen, args=(pipe, jobs, at_work), daemon=True).start()
-    from ltvlab_utils.runner.execute import execute
+    from ltvlab_utils.runner.execute import end_spares, execute, prepare
 
     with contextlib.suppress(KeyboardInterrupt, OSError):
         while job := jobs.get():
+            if isinstance(job, Path):
+                prepare(job)
+                continue
             at_work.set()
             try:
                 told: Any = execute(job, pipe.send)
@@ -138,6 +160,7 @@ def _serve(pipe: Connection) -> None:
                 told = error
             at_work.clear()
             pipe.send(told)
+    end_spares()
 
 
 def _listen(pipe: Connection, jobs: queue.SimpleQueue, at_work: threading.Event) -> None:
@@ -145,9 +168,9 @@ def _listen(pipe: Connection, jobs: queue.SimpleQueue, at_work: threading.Event)
         while job := pipe.recv():
             jobs.put(job)
     except (EOFError, OSError):  # the run was killed: nothing more may be written
-        from ltvlab_utils.runner.execute import kill_kernel
+        from ltvlab_utils.runner.execute import kill_kernels
 
-        kill_kernel()
+        kill_kernels()
         os._exit(1)
     jobs.put(None)
     if at_work.is_set():

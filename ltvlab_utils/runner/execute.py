@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import papermill
+from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
@@ -35,14 +38,70 @@ REMEDIES = {
 }
 
 
-class _Engine(NBClientEngine):
-    """papermill's engine, which reports each cell, keeps what a kernel prints outside cells, and marks any failure."""
+# What notebooks of a review import: loaded by a kernel that waits for its notebook, in a namespace of its own.
+PRELOAD = "import pandera.pandas, ltvlab_utils.store, ltvlab_utils.value, ltvlab_utils.pages, ltvlab_utils.plots"
 
-    client: PapermillNotebookClient | None = None  # the notebook at work in this process
+
+class _Kernel:
+    """A kernel that starts at once; `ahead` of its notebook it loads what notebooks of a review import."""
+
+    def __init__(self, folder: Path, ahead: bool):
+        self.folder = folder
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - what it prints outside cells; lives as long as it does
+        self.manager = AsyncKernelManager(kernel_name=KERNEL)
+        run_sync(self.manager.start_kernel)(
+            extra_arguments=[
+                "--IPKernelApp.log_level=40",  # errors, not advice
+                *([f'--IPKernelApp.exec_lines=exec("{PRELOAD}", {{}})'] if ahead else []),
+                "--HistoryManager.hist_file=:memory:",
+            ],
+            env=kernel_variables(),
+            cwd=str(folder),
+            stdout=self.log,
+            stderr=self.log,
+        )
+
+    def fits(self, folder: Path) -> bool:
+        return self.folder == folder and run_sync(self.manager.is_alive)()
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError, RuntimeError):
+            run_sync(self.manager.shutdown_kernel)(now=True)
+        self.log.close()
+
+
+_spare: list[_Kernel] = []
+
+
+def prepare(folder: Path) -> None:
+    """Starts a kernel for the next notebook of this process, so that it need not wait for one."""
+    if not _spare:
+        _spare.append(_Kernel(folder, ahead=True))
+
+
+def end_spares() -> None:
+    """Ends kernels that no notebook took."""
+    while _spare:
+        _spare.pop().end()
+
+
+def _kernel(folder: Path) -> _Kernel:
+    spare = _spare.pop() if _spare else None
+    if spare and spare.fits(folder):
+        return spare
+    if spare:
+        spare.end()
+    return _Kernel(folder, ahead=False)
+
+
+class _Engine(NBClientEngine):
+    """papermill's engine, which takes a kernel that is there, reports each cell, and marks any failure."""
+
+    kernel: _Kernel | None = None  # of the notebook at work in this process
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man, kernel_name, on_cell=None, on_error=None, kernel_log=None, kernel_env=None, start_timeout=120, **_
+        cls, nb_man, kernel_name, on_cell=None, on_error=None, kernel=None, start_timeout=120, **_
     ):
         state = {"cell": None, "index": 0}
         begin, fail = nb_man.cell_start, nb_man.cell_exception
@@ -57,16 +116,16 @@ class _Engine(NBClientEngine):
             fail(cell, cell_index, exception=exception, **more)
 
         nb_man.cell_start, nb_man.cell_exception = cell_start, cell_exception
-        client = _Engine.client = PapermillNotebookClient(
+        client = PapermillNotebookClient(
             nb_man,
+            km=kernel.manager,
             timeout=None,
             startup_timeout=start_timeout,
             kernel_name=kernel_name,
-            extra_arguments=["--IPKernelApp.log_level=40"],  # errors, not advice
             log=logging.getLogger("papermill"),
         )
         try:
-            return client.execute(env=kernel_env, stdout=kernel_log, stderr=kernel_log)
+            return client.execute(cleanup_kc=True)
         except BaseException as error:  # a dead kernel or Ctrl-C would else leave a copy that looks complete
             nb_man.nb.metadata.papermill["exception"] = True
             error.ltvlab_cell = (state["index"], state["cell"])
@@ -78,13 +137,13 @@ class _Engine(NBClientEngine):
 papermill_engines.register("ltvlab", _Engine)
 
 
-def kill_kernel() -> None:
-    """Kills the kernel of the notebook at work, if there is one: when nobody is left to wait for it."""
-    provisioner = getattr(getattr(_Engine.client, "km", None), "provisioner", None)
-    process = getattr(provisioner, "process", None)
-    if process is not None:
-        with contextlib.suppress(OSError):
-            process.kill()
+def kill_kernels() -> None:
+    """Kills the kernels of this process, in any thread: when nobody is left to wait for them."""
+    for kernel in [*_spare, *filter(None, [_Engine.kernel])]:
+        process = getattr(kernel.manager.provisioner, "process", None)
+        if process is not None:
+            with contextlib.suppress(OSError):
+                process.kill()
 
 
 @dataclass(frozen=True)
@@ -101,39 +160,44 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> Executed:
 
     Raises Refused when the notebook refused its data, StepFailed for everything else that can go wrong in it.
     """
-    step, copy, kernel_log = job.step, job.copy, job.kernel_log
+    step, copy = job.step, job.copy
     raised: list[Any] = []  # what a cell raised, also where it could not be shown in the notebook
-    variables = kernel_variables()  # before papermill changes the folder: they resolve what is relative
+    kernel = _Engine.kernel = _kernel(job.folder)
+    if job.more:
+        prepare(job.folder)
+    notebook = None
     try:
-        with kernel_log.open("ab") as log:
-            notebook = papermill.execute_notebook(
-                step.notebook,
-                copy,
-                parameters=job.values,
-                engine_name="ltvlab",
-                kernel_name=KERNEL,
-                progress_bar=False,
-                cwd=step.notebook.parents[1] if step.is_page else step.notebook.parent,
-                on_cell=on_cell,
-                on_error=raised.append,
-                kernel_log=log,
-                kernel_env=variables,
-            )
+        notebook = papermill.execute_notebook(
+            step.notebook,
+            copy,
+            parameters=job.values,
+            engine_name="ltvlab",
+            kernel_name=KERNEL,
+            progress_bar=False,
+            cwd=job.folder,
+            on_cell=on_cell,
+            on_error=raised.append,
+            kernel=kernel,
+        )
     except PapermillExecutionError as error:
         told = error if error.evalue or not raised else raised[0]
         ename, evalue = getattr(told, "ename", error.ename), getattr(told, "evalue", str(told))
         raise _failure(step, copy, error.cell_index, error.source, ename, evalue) from None
     except DeadKernelError as error:
         index, cell = getattr(error, "ltvlab_cell", (0, None))
-        said = _last_words(kernel_log)
+        said = _last_words(kernel)
         raise StepFailed(
             f"{step.notebook.name}{_where(copy, index, cell.source if cell else '')}: the kernel died, most often for "
             f"want of memory.{said} Open {shown(copy)}."
         ) from None
     except RuntimeError as error:  # a kernel that never answered
-        raise StepFailed(
-            f"{step.notebook.name}: no kernel came up ({clean(error)}).{_last_words(kernel_log)}"
-        ) from None
+        raise StepFailed(f"{step.notebook.name}: no kernel came up ({clean(error)}).{_last_words(kernel)}") from None
+    finally:
+        _Engine.kernel = None
+        if notebook is None and (printed := _printed(kernel)):
+            with contextlib.suppress(OSError):  # a full disk: the failure itself says more
+                job.log.write_bytes(printed)
+        kernel.log.close()
     meta = notebook.metadata.papermill
     if meta.get("exception") or not meta.get("end_time"):
         raise StepFailed(f"{step.notebook.name} did not run to its end. Open {shown(copy)}.")
@@ -177,9 +241,11 @@ def _where(copy: Path, index: int, source: str) -> str:
     return f", cell {number} (`{clean(first, 80)}`)"
 
 
-def _last_words(kernel_log: Path) -> str:
-    try:
-        lines = kernel_log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    except OSError:
-        return ""
+def _printed(kernel: _Kernel) -> bytes:
+    kernel.log.seek(0)
+    return kernel.log.read()
+
+
+def _last_words(kernel: _Kernel) -> str:
+    lines = _printed(kernel).decode("utf-8", errors="replace").strip().splitlines()
     return f' It said: "{clean(lines[-1], 160)}".' if lines else ""

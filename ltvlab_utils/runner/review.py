@@ -84,7 +84,7 @@ def run(
                     check_notebooks(steps)
                     check_kernel()
                     checked = True
-                outcomes.append(_review(one, out, crew))
+                outcomes.append(_review(one, out, crew, one is plans[-1]))
             except LtvLabError as error:
                 left = [p.params.period for p in plans[number + 1 :]]
                 if left:
@@ -114,7 +114,7 @@ def _unchanged(one: Plan) -> Outcome | None:
     return Outcome(one.params.company, one.params.period, one.kind, one.period_folder / run_id, False, 0.0)
 
 
-def _review(one: Plan, out: Reporter, crew: Crew) -> Outcome:
+def _review(one: Plan, out: Reporter, crew: Crew, last: bool) -> Outcome:
     began = time.monotonic()
     with _sentences("The reports folder"), publish.run_lock(one.period_folder):
         one.look()  # another run may have published between the first look and the lock
@@ -125,7 +125,7 @@ def _review(one: Plan, out: Reporter, crew: Crew) -> Outcome:
         if removed:
             out.line(f"{one.title}  removed unfinished or failed runs: {', '.join(removed)}")
         with _terminate_as_interrupt():
-            work = _Work(one, out, crew)
+            work = _Work(one, out, crew, last)
             work.start()
             try:
                 out.start(one.title, len(one.steps))
@@ -149,6 +149,7 @@ class _Work:
     plan: Plan
     out: Reporter
     crew: Crew
+    last: bool  # no period follows
     folder: Path = Path()
     manifest: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -178,8 +179,9 @@ class _Work:
 
     def steps(self) -> None:
         earlier = reuse.earlier_runs(self.plan.period_folder)
-        for wave in waves(self.plan.steps):
-            new = []
+        later = waves(self.plan.steps)
+        while later:
+            wave, new = later.pop(0), []
             for step in wave:
                 tables = self.manifest["tables"]
                 record = reuse.link_step(step.name, self.plan.keys[step.name], earlier, self.folder, tables)
@@ -188,7 +190,7 @@ class _Work:
                 else:
                     self._keep(step, record, None)
             if new:
-                self._execute(new)
+                self._execute(new, later)
 
     def _keep(self, step: Step, record: dict[str, Any], seconds: float | None) -> None:
         """The record of a finished step, in the order of the plan."""
@@ -199,11 +201,18 @@ class _Work:
             self._count_inputs()
         self.save("running")
 
-    def _execute(self, wave: list[Step]) -> None:
+    def _execute(self, wave: list[Step], later: list[list[Step]]) -> None:
+        together = bool(later) and len(later[0]) > 1  # what comes next runs side by side, in the crew's processes
+        if len(wave) > 1:
+            more = together
+        else:
+            more = not self.last or any(len(w) == 1 for w in later)
+            if together:
+                self.crew.prepare(self._job(later[0][0], False).folder)
         before = _tables(self.folder)
         for step in wave:
             self.out.step(step)
-        for step, done in self.crew.run([self._job(step) for step in wave], self.out.cell):
+        for step, done in self.crew.run([self._job(step, more) for step in wave], self.out.cell):
             if step.is_page:
                 self._page(step, self.folder / "notebooks" / f"{step.name}.ipynb")
             written = [name for name, mark in _tables(self.folder).items() if before.get(name) != mark]
@@ -226,11 +235,11 @@ class _Work:
             self._keep(step, record, done.seconds)
         _check_writers(wave, [name for name, mark in _tables(self.folder).items() if before.get(name) != mark])
 
-    def _job(self, step: Step) -> Job:
+    def _job(self, step: Step, more: bool) -> Job:
         one = self.plan
         values = step.values(one.params.company, one.params.period, self.folder.name, one.reports_dir)
         copy = self.folder / "notebooks" / f"{step.name}.ipynb"
-        return Job(step, values, copy, self.folder / f"{step.name}.log", keys.notebook_hash(step.notebook))
+        return Job(step, values, copy, self.folder / f"{step.name}.log", keys.notebook_hash(step.notebook), more)
 
     def _page(self, step: Step, copy: Path) -> None:
         from ltvlab_utils.pages import reading_copy
@@ -263,9 +272,6 @@ class _Work:
             for record in self.manifest["steps"].values():
                 record["key"] = ""
             self.notes.append("The code changed while the run was at work: the next run will reuse nothing of it.")
-        for log in self.folder.glob("*.log"):
-            if not log.stat().st_size:
-                log.unlink()
         told = self.manifest["tables"]
         self.manifest["tables_hash"] = keys.digest({name: told[name]["sha256"] for name in told})
         self.manifest["finished_at"] = _now()
