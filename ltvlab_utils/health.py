@@ -107,12 +107,12 @@ def _deadlines(ledger: Ledger) -> pd.DataFrame | None:
     return due.order_by(["notice_due_on", "contract_id"]).to_pandas()
 
 
-def alarms(ledger: Ledger, tables: Tables, ltv: pd.DataFrame, orders: pd.DataFrame | None = None) -> pd.DataFrame:
+def alarms(ledger: Ledger, tables: Tables, ltv: pd.DataFrame) -> pd.DataFrame:
     """The main reason of every customer that has one: customer_id, reason, reason_values (JSON), deadline_on,
     days_left (of the nearest open deadline, whatever the reason; null without).
 
-    `orders` from segments.order_arm: silence is no alarm where the orders have as good as ended (P(alive) below 0.1),
-    such as those of a contract customer that stopped to order years ago.
+    Silence is no alarm where the orders have as good as ended (p_alive_orders below 0.1), such as those of a contract
+    customer that stopped to order years ago.
     """
     out = ltv[["customer_id"]].assign(deadline_on=pd.NaT, days_left=np.nan, p_renew=np.nan)
     deadlines = _deadlines(ledger)
@@ -133,7 +133,7 @@ def alarms(ledger: Ledger, tables: Tables, ltv: pd.DataFrame, orders: pd.DataFra
         out = out.merge(support_load(tables["support_costs"], ledger.as_of).to_pandas(), "left", "customer_id")
     else:
         out[["recent_cost", "usual_cost", "entries"]] = np.nan
-    ended = out["customer_id"].isin([] if orders is None else orders.loc[orders["alive_now"] < GONE, "customer_id"])
+    ended = out["customer_id"].isin(ltv.loc[ltv["p_alive_orders"] < GONE, "customer_id"])
     loaded = (out["entries"] >= SUPPORT_ENTRIES) & (out["recent_cost"] >= SUPPORT_RATIO * out["usual_cost"])
     out["reason"] = np.select(
         [

@@ -183,15 +183,6 @@ def distinct(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.groupby(["frequency", "recency", "T"], sort=True).size().rename("weight").reset_index()
 
 
-def distinct_table(table: ir.Table) -> ir.Table:
-    """The same as `distinct`, in the engine."""
-    return (
-        table.group_by(["model_segment", "frequency", "recency", "T"])
-        .aggregate(weight=lambda t: t.count())
-        .order_by(["model_segment", "frequency", "recency", "T"])
-    )
-
-
 def empty() -> pd.DataFrame:
     """Histories of a company without order lines."""
     frame = {c: np.array([], dtype=float) for c in contract_of("histories").names}

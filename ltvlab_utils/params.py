@@ -81,8 +81,8 @@ class Models(Strict):
 
 
 class Budget(Strict):
-    money: float | None = Field(None, ge=0, description="money for measures in the period | currency | 03")
-    hours: float | None = Field(None, ge=0, description="staff hours for measures in the period | hours | 03")
+    money: float | None = Field(None, ge=0, description="money for measures in the period | currency | no step yet")
+    hours: float | None = Field(None, ge=0, description="staff hours for measures in the period | hours | no step yet")
 
 
 class Capacity(Strict):
@@ -133,7 +133,7 @@ class Settings(Strict):
         "JPY", description="reporting currency | ISO 4217 | 01 to 04, pages"
     )
     fiscal_year_start_month: int = Field(4, ge=1, le=12, description="first month of the fiscal year | month | 02, 03")
-    closing_day: int = Field(31, ge=1, le=31, description="締め日 of the company, 31 = month end | day of month | 01")
+    closing_day: int = Field(31, ge=1, le=31, description="締め日, 31 = month end | day of month | no step yet")
     date_basis: Literal["ordered", "shipped", "recognised", "invoiced"] = Field(
         "ordered", description="which date counts for revenue | | 01"
     )
@@ -160,7 +160,7 @@ class Settings(Strict):
         0.10, ge=0, le=1, description="effective annual discount rate | fraction per year | 02"
     )
     models: Models = Field(Models(), description="settings of notebook 02 | | 02")
-    budget: Budget = Field(Budget(), description="budget of the plan | | 03")
+    budget: Budget = Field(Budget(), description="budget of the plan | | no step yet")
     capacity: Capacity = Field(Capacity(), description="what the team can do | | 03")
     limits: Limits = Field(Limits(), description="limits that stop a run | | 01")
     language: Literal["ja", "en"] = Field("ja", description="first language of pages | | pages")

@@ -6,12 +6,8 @@ Value class: customers sorted by future_value; a customer's slice is its share o
 when the middle of its slice lies in the first half of that value, middle up to 80 %, else low. Equal values share one
 slice, so they share a class; values of zero and less are low.
 
-Churn probability within 12 months:
-- orders: 1 - P(alive) x P(still alive after 12 months | alive), the second factor from the fitted order model
-- contracts: 1 - p_renew_next^k with k = renewals that fall within 12 months (0 in mid-term: early cancellation is not
-  modelled); a customer without a running contract is lost
-- both: the chance that both arms end, as if they ended independently; a lapse that takes the orders with it makes the
-  true chance larger
+The churn probability is `p_lost_12_months` of ltv_by_customer: the share of simulated futures in which neither orders
+nor any contract go on 12 months later.
 """
 
 from __future__ import annotations
@@ -20,100 +16,14 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from scipy.special import hyp2f1
 
-from ltvlab_utils.models import MBGNBD, ParetoNBD
-from ltvlab_utils.periods import DAYS_PER_YEAR, add_months
+from ltvlab_utils.periods import add_months
 
 HIGH_SHARE, MIDDLE_SHARE = 0.5, 0.8
 RISKS = (0.2, 0.5)  # below: low risk, below: middle, else high
 GONE, DORMANT = 0.1, 0.5  # chance of being alive below which a customer without contract is lost, dormant
 RETURN_DAYS = 365  # silence before the last purchase that makes a customer a returned one
-DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
 RISK_NAMES, VALUE_NAMES = ("low", "middle", "high"), ("high", "middle", "low")
-
-
-def order_models(model_card: pd.DataFrame) -> dict[str, ParetoNBD | MBGNBD]:
-    """model_segment -> the order model that values rest on, rebuilt from the model card; "all" stands in for a segment
-    without its own. Segments whose values rest on a model without death are absent."""
-    kinds = {"pareto_nbd": ParetoNBD, "mbg_nbd": MBGNBD}
-    card = model_card[model_card["chosen"] & (model_card["engine"] == "ltvlab") & model_card["model"].isin(kinds)]
-    card = card[card["estimate"].notna()]
-    return {
-        segment: kinds[model](**dict(zip(rows["parameter"], rows["estimate"], strict=True)))
-        for (model, segment), rows in card.groupby(["model", "model_segment"], sort=True)
-    }
-
-
-def alive_after(model: ParetoNBD | MBGNBD, h: pd.DataFrame, t: float) -> np.ndarray:
-    """P(alive at T + t | alive at T), `t` in the model's time unit.
-
-    Pareto/NBD: the death rate given alive is Gamma(s, beta + T), so ((beta + T) / (beta + T + t))^s (Fader & Hardie
-    2005). MBG/NBD: a purchase kills with p ~ Beta(a, b + x + 1), purchases come at rate Gamma(r + x, alpha + T), so
-    E[exp(-lambda p t)] = 2F1(r + x, a; a + b + x + 1; -t / (alpha + T)).
-    """
-    p, age, x = model.params, h["T"].to_numpy(float), h["frequency"].to_numpy(float)
-    if isinstance(model, ParetoNBD):
-        return ((p["beta"] + age) / (p["beta"] + age + t)) ** p["s"]
-    return hyp2f1(p["r"] + x, p["a"], p["a"] + p["b"] + x + 1, -t / (p["alpha"] + age))
-
-
-def order_arm(histories: pd.DataFrame, model_card: pd.DataFrame, time_unit: str) -> pd.DataFrame:
-    """customer_id, alive_now (P(alive) of the order arm), stays (P(alive in 12 months | alive)); null where the order
-    model knows no death."""
-    models = order_models(model_card)
-    out = histories[["customer_id"]].assign(alive_now=np.nan, stays=np.nan)
-    for segment, rows in histories.groupby("model_segment", sort=True):
-        model = models.get(segment, models.get("all"))
-        if model is not None:
-            out.loc[rows.index, "alive_now"] = model.probability_alive(rows)
-            out.loc[rows.index, "stays"] = alive_after(model, rows, DAYS_PER_YEAR / DAYS_PER_UNIT[time_unit])
-    return out
-
-
-def contract_arm(ltv: pd.DataFrame, running: pd.DataFrame | None, as_of: date) -> pd.Series:
-    """Chance that a customer's contracts are over within 12 months, by row of `ltv`; null without contracts.
-
-    `running`: contracts in force at as-of (kpis.running_now): customer_id, term_months. k is counted from
-    next_renewal_on in steps of the customer's shortest term.
-    """
-    has = ltv["basis"].isin(["contracts", "both"])
-    lost = pd.Series(np.nan, ltv.index)
-    if running is None or not has.any():
-        return lost
-    terms = running.groupby("customer_id")["term_months"].min()
-    term = ltv["customer_id"].map(terms)
-    end = add_months(as_of, 12)
-    renewal = pd.to_datetime(ltv["next_renewal_on"])
-    months = (end.year - renewal.dt.year) * 12 + end.month - renewal.dt.month - (renewal.dt.day > end.day)
-    times = np.where(months >= 0, np.floor(months / term.fillna(12)) + 1, 0)
-    within = 1 - ltv["p_renew_next"].to_numpy(float) ** times
-    within = np.where(times == 0, 0.0, within)
-    over = term.isna() & renewal.isna()
-    return lost.mask(has, pd.Series(np.where(over, 1.0, within), ltv.index))
-
-
-def churn_probability(
-    ltv: pd.DataFrame, orders: pd.DataFrame | None, running: pd.DataFrame | None, as_of: date
-) -> pd.Series:
-    """Chance that the customer is lost within 12 months (see the module), by row of `ltv`; null where it is not known.
-
-    `orders` from `order_arm`; without a model the chance is 1 - p_alive of today.
-    """
-    arm = pd.DataFrame({"alive_now": np.nan, "stays": np.nan}, index=ltv.index)
-    if orders is not None:
-        arm = orders.set_index("customer_id").reindex(ltv["customer_id"]).set_axis(ltv.index)
-    alone = ltv["basis"] == "orders"
-    alive = ltv["p_alive"].where(alone | arm["alive_now"].isna(), arm["alive_now"])
-    from_orders = (1 - alive * arm["stays"].fillna(1.0)).clip(0, 1)
-    from_contracts = contract_arm(ltv, running, as_of)
-    both = from_orders * from_contracts
-    return pd.Series(
-        np.select(
-            [alone, ltv["basis"] == "contracts", ltv["basis"] == "both"], [from_orders, from_contracts, both], np.nan
-        ),
-        ltv.index,
-    )
 
 
 def value_class(future_value: pd.Series) -> pd.Series:
@@ -150,9 +60,7 @@ def rfm(histories: pd.DataFrame) -> pd.Series:
     return digits.set_axis(histories["customer_id"])
 
 
-def lifecycle(
-    ltv: pd.DataFrame, churn: pd.Series, rhythm: pd.DataFrame, running: pd.DataFrame | None, as_of: date
-) -> pd.Series:
+def lifecycle(ltv: pd.DataFrame, rhythm: pd.DataFrame, running: pd.DataFrame | None, as_of: date) -> pd.Series:
     """prospect, lost, dormant, new, returned, at_risk or active; the first that holds.
 
     prospect: nothing bought yet. lost, dormant: no running contract and P(alive) below 0.1, 0.5; a contract that ended
@@ -172,18 +80,15 @@ def lifecycle(
         ~has_contract & (alive < DORMANT),
         (pd.to_datetime(own["first_on"]) > year_ago) & ~own["start_unknown"].eq(True),
         (own["last_gap_days"] > RETURN_DAYS) & (pd.to_datetime(own["last_on"]) > year_ago),
-        churn >= RISKS[1],
+        ltv["p_lost_12_months"] >= RISKS[1],
     ]
     names = ["prospect", "lost", "dormant", "new", "returned", "at_risk"]
     return pd.Series(np.select(conditions, names, "active"), ltv.index)
 
 
-def table(ltv: pd.DataFrame, churn: pd.Series, stage: pd.Series, histories: pd.DataFrame | None) -> pd.DataFrame:
-    """The `segments_by_customer` table. `churn`, `stage` by row of `ltv`; without histories rfm is null.
-
-    A lost customer that 02 no longer values has a churn probability of 1; that of a prospect is not known.
-    """
-    churn = churn.mask(churn.isna() & (stage == "lost"), 1.0)
+def table(ltv: pd.DataFrame, stage: pd.Series, histories: pd.DataFrame | None) -> pd.DataFrame:
+    """The `segments_by_customer` table. `stage` by row of `ltv`; without histories rfm is null."""
+    churn = ltv["p_lost_12_months"]
     classes, risks = value_class(ltv["future_value"]), risk_class(churn)
     digits = ltv["customer_id"].map(rfm(histories)) if histories is not None and len(histories) else None
     return pd.DataFrame(

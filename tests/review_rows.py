@@ -51,13 +51,14 @@ def tables(**rows: list[dict]) -> dict[str, ibis.Table]:
 def valued(customer: str, value: float, basis: str = "orders", **more) -> dict:
     """A row of ltv_by_customer as far as 03 reads it."""
     return {
-        "customer_id": customer, "basis": basis, "p_alive": 1.0, "p_renew_next": None, "next_renewal_on": None,
+        "customer_id": customer, "basis": basis, "p_alive": 1.0, "p_alive_orders": 1.0, "p_lost_12_months": 0.0,
+        "p_renew_next": None, "next_renewal_on": None,
         "future_value": value, "realised_profit": 0.0, "model_segment": "all", **more,
     }  # fmt: skip
 
 
 def values(*rows: dict) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
-    return frame.astype({"p_alive": "float64", "p_renew_next": "float64"}).assign(
+    return frame.astype({c: "float64" for c in frame.columns if c.startswith("p_")}).assign(
         next_renewal_on=pd.to_datetime(frame["next_renewal_on"])
     )

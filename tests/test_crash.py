@@ -75,8 +75,10 @@ def next_run(place: Path) -> None:
     assert store.read("small", PERIOD).manifest["tables"].keys() == {"ltv_totals"}
 
 
+AROUND = ("before", "after")
 BY_RUNNER = [
-    *(f"{when}:{what}" for what in ("params", "manifest:running", "manifest:complete", "published")
+    *(pytest.param(f"{when}:{what}", marks=pytest.mark.slow if when in AROUND else [])
+      for what in ("params", "manifest:running", "manifest:complete", "published")
       for when in ("before", "during", "after")),
     "during:seal",
 ]  # fmt: skip
@@ -89,7 +91,10 @@ def test_a_power_cut_in_the_runner(place, point):
     next_run(place)
 
 
-@pytest.mark.parametrize("point", [f"{when}:table:ltv_totals" for when in ("before", "during", "after")])
+@pytest.mark.parametrize(
+    "point",
+    ["during:table:ltv_totals", *(pytest.param(f"{w}:table:ltv_totals", marks=pytest.mark.slow) for w in AROUND)],
+)
 def test_a_power_cut_in_a_kernel(place, point):
     child = start(place, LTVLAB_CRASH_AT=point)
     assert child.wait() == 1

@@ -67,6 +67,17 @@ def test_03_and_04_run_at_the_same_time_and_keep_their_own_tables(two):
         until(lambda process=process: not alive(process), 20, "kernels and workers to end with the run")
 
 
+def test_a_table_written_by_the_other_notebook_is_refused(two):
+    """04 writes 03's table once more, after 03 has ended: what the manifest says of it would be wrong."""
+    waits = (
+        "steps = lambda: (here.parent / 'reports').glob('small/2025-06/2*/tables/segment_moves')\n"
+        "while not list(steps()):\n    time.sleep(0.05)\ntime.sleep(3)\nTABLE = 'segment_moves'"
+    )
+    with pytest.raises(StepFailed, match=r"segment_moves.*belongs to notebook 03"):
+        runner.run("small", PERIOD, notebooks_dir=str(place(two, four=waits)))
+    assert not (two / "reports" / "small" / PERIOD / "published.json").exists()
+
+
 def test_a_failure_stops_the_other_at_once(two):
     books = place(two, three="raise ValueError('no such luck')", four="time.sleep(600)")
     began = time.monotonic()
@@ -77,6 +88,7 @@ def test_a_failure_stops_the_other_at_once(two):
         until(lambda process=process: not alive(process), 20, "kernels and workers to end")
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_named(two):
     books = place(two, three="os.kill(os.getppid(), 9)\ntime.sleep(600)", four="time.sleep(600)")
     with pytest.raises(StepFailed, match=r"03_segments.ipynb: the process that ran it died.*LTVLAB_WORKERS=1"):
@@ -84,7 +96,7 @@ def test_a_worker_that_is_killed_is_named(two):
     until(lambda: not alive(pids(two, "03")[0]), 20, "the orphaned kernel to end")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_workers_and_kernels_end_with_the_run(two, sent):
     books = place(two, three="time.sleep(600)", four="time.sleep(600)")
     child = Child("run", "small", PERIOD, "--notebooks-dir", books, out=two / "out")

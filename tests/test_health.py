@@ -22,12 +22,13 @@ def every(customer: str, days: int, gaps: int, silent: int) -> list[dict]:
     return [order(f"{customer}{i}", customer, str(last - timedelta(days=days * i)), 10, 5) for i in range(gaps + 1)]
 
 
-def reviewed(ts, ltv, capacity=20, churn=0.5, **more):
+def reviewed(ts, ltv, capacity=20, churn=0.5):
     """The watchlist of customers that all have the same chance of loss."""
     ledger = kpis.open_ledger(ts, JUNE)
     stage = pd.Series("active", ltv.index)
-    table = segments.table(ltv, pd.Series(churn, ltv.index), stage, None)
-    listed = health.watchlist(ledger, ts, table, health.alarms(ledger, ts, ltv, **more), capacity)
+    ltv = ltv.assign(p_lost_12_months=churn)
+    table = segments.table(ltv, stage, None)
+    listed = health.watchlist(ledger, ts, table, health.alarms(ledger, ts, ltv), capacity)
     return check_frame(CONTRACTS["watchlist"], listed).set_index("customer_id")
 
 
@@ -107,7 +108,8 @@ def test_capacity_takes_the_most_money_and_leaves_out_the_lost():
     assert listed["value_at_risk"].sort_values(ascending=False).tolist() == [300, 250, 200]
     ledger = kpis.open_ledger(ts, JUNE)
     stage = pd.Series(["active"] * 5 + ["lost"])
-    table = segments.table(ltv, pd.Series(0.5, ltv.index), stage, None)
+    ltv = ltv.assign(p_lost_12_months=0.5)
+    table = segments.table(ltv, stage, None)
     rest = health.watchlist(ledger, ts, table, health.alarms(ledger, ts, ltv), 2)
     assert rest["customer_id"].tolist() == ["c4", "c3"]
 
@@ -115,9 +117,8 @@ def test_capacity_takes_the_most_money_and_leaves_out_the_lost():
 def test_orders_that_ended_long_ago_are_no_alarm():
     ts = tables(order_lines=every("c1", 7, 20, 600))
     ltv = values(valued("c1", 100, "both"))
-    arm = pd.DataFrame({"customer_id": ["c1"], "alive_now": [0.01], "stays": [0.9]})
-    assert reviewed(ts, ltv, orders=arm).empty
-    assert list(reviewed(ts, ltv, orders=arm.assign(alive_now=0.4)).index) == ["c1"]
+    assert reviewed(ts, ltv.assign(p_alive_orders=0.01)).empty
+    assert list(reviewed(ts, ltv.assign(p_alive_orders=0.4)).index) == ["c1"]
 
 
 CONTRACTED = {
@@ -213,7 +214,7 @@ def test_support_alarms_compare_with_the_customers_own_level():
 
 def test_value_at_risk_by_owner_adds_up(contracted):
     ts, ltv = contracted
-    table = segments.table(ltv, pd.Series(0.5, ltv.index), pd.Series("active", ltv.index), None)
+    table = segments.table(ltv.assign(p_lost_12_months=0.5), pd.Series("active", ltv.index), None)
     by_owner = health.at_risk_by_owner(table, kpis.open_ledger(ts, JUNE), ts)
     assert by_owner.set_index("owner")["customers"].to_dict() == {"none": 5, "Now": 1}
     assert by_owner["value_at_risk"].sum() == table["value_at_risk"].sum()

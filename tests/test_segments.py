@@ -2,14 +2,12 @@
 
 from datetime import date
 
-import mpmath
 import numpy as np
 import pandas as pd
 import pytest
 
 from ltvlab_utils import segments
 from ltvlab_utils.i18n import knows
-from ltvlab_utils.models import MBGNBD, ParetoNBD
 from ltvlab_utils.tables import CONTRACTS, check_frame
 
 from .review_rows import valued, values
@@ -44,90 +42,6 @@ def test_equal_values_share_a_class_in_any_order():
     assert found.iloc[order].equals(segments.value_class(numbers.iloc[order]))
 
 
-# --- survival and churn -----------------------------------------------------------------------------------------------
-
-H = pd.DataFrame({"frequency": [0, 3, 26], "recency": [0.0, 20.0, 30.86], "T": [38.86, 30.0, 31.0]})
-
-
-def test_pareto_survival_is_the_ratio_of_joint_chances():
-    """P(alive at T + t and the history) / P(alive at T and the history), integrated over both gamma priors."""
-    p = {"r": 0.553, "alpha": 10.578, "s": 0.606, "beta": 11.669}
-    found = segments.alive_after(ParetoNBD(**p), H, 52.0)
-    for row, chance in zip(H.itertuples(), found, strict=True):
-
-        def alive(t, age=row.T, shape=p["s"], rate=p["beta"]):  # lambda integrates out of both and cancels
-            density = lambda mu: mu ** (shape - 1) * mpmath.exp(-mu * (rate + age + t))  # noqa: E731
-            return mpmath.quad(density, [0, 0.01, 0.1, 1, mpmath.inf])
-
-        assert chance == pytest.approx(float(alive(52) / alive(0)), rel=1e-5)
-
-
-def test_mbg_survival_agrees_with_simulated_customers():
-    """Customers drawn from the prior, kept where they made x purchases and live at T; alive after 52 more weeks."""
-    p = {"r": 0.8, "alpha": 5.0, "a": 0.9, "b": 2.5}
-    rng = np.random.default_rng(3)
-    n, age, more = 1_500_000, 20.0, 52.0
-    rate, drop = rng.gamma(p["r"], 1 / p["alpha"], n), rng.beta(p["a"], p["b"], n)
-    bought, later = rng.poisson(rate * age), rng.poisson(rate * more)
-    alive = rng.random(n) < (1 - drop) ** (bought + 1)  # MBG: the first purchase may kill too
-    stays = rng.random(n) < (1 - drop) ** later
-    model = MBGNBD(**p)
-    for x in (0, 2, 5):
-        rows = alive & (bought == x)
-        h = pd.DataFrame({"frequency": [x], "recency": [age / 2 if x else 0.0], "T": [age]})
-        error = np.sqrt(0.25 / rows.sum())
-        assert segments.alive_after(model, h, more)[0] == pytest.approx(stays[rows].mean(), abs=4 * error)
-
-
-def contracts(*terms):
-    return pd.DataFrame(terms, columns=["customer_id", "contract_id", "term_months"])
-
-
-def test_contract_risk_counts_the_renewals_of_twelve_months():
-    ltv = values(
-        valued("annual", 1, "contracts", p_renew_next=0.8, next_renewal_on="2026-01-01"),
-        valued("far", 1, "contracts", p_renew_next=0.5, next_renewal_on="2026-07-01"),
-        valued("edge", 1, "contracts", p_renew_next=0.5, next_renewal_on="2026-06-30"),
-        valued("monthly", 1, "contracts", p_renew_next=0.98, next_renewal_on="2025-07-01"),
-        valued("over", 1, "contracts"),
-    )
-    running = contracts(("annual", "K1", 12), ("far", "K2", 24), ("edge", "K3", 12), ("monthly", "K4", 1))
-    churn = segments.churn_probability(ltv, None, running, JUNE)
-    # July 2025 to June 2026 hold twelve monthly renewals
-    assert list(churn) == pytest.approx([0.2, 0.0, 0.5, 1 - 0.98**12, 1.0])
-
-
-def test_both_arms_must_end():
-    ltv = values(
-        valued("both", 1, "both", p_renew_next=0.8, next_renewal_on="2026-01-01"),
-        valued("orders", 1, "orders", p_alive=0.9),
-        valued("nothing", 0, "none"),
-    )
-    arm = pd.DataFrame({"customer_id": ["both", "orders"], "alive_now": [0.7, 0.85], "stays": [0.5, 0.6]})
-    churn = segments.churn_probability(ltv, arm, contracts(("both", "K1", 12)), JUNE)
-    # the P(alive) of the table is that of the whole customer: the order arm takes its own
-    assert churn[0] == pytest.approx((1 - 0.7 * 0.5) * 0.2)
-    assert churn[1] == pytest.approx(1 - 0.9 * 0.6)
-    assert np.isnan(churn[2])
-    assert segments.churn_probability(ltv, None, None, JUNE)[1] == pytest.approx(0.1)
-
-
-def test_order_models_come_back_from_the_model_card():
-    """Predictions of the rebuilt model equal those of the original; lifetimes' rows and unchosen fits do not count."""
-    model = ParetoNBD(r=0.553, alpha=10.578, s=0.606, beta=11.669)
-    rows = [("pareto_nbd", "ltvlab", "a", k, v, True) for k, v in model.params.items()]
-    rows += [("pareto_nbd", "lifetimes", "a", k, 9.0, False) for k in model.params]
-    rows += [("mbg_nbd", "ltvlab", "a", k, 9.0, False) for k in ("r", "alpha", "a", "b")]
-    rows += [("nbd", "ltvlab", "b", k, 1.0, True) for k in ("r", "alpha")]
-    card = pd.DataFrame(rows, columns=["model", "engine", "model_segment", "parameter", "estimate", "chosen"])
-    h = H.assign(customer_id=["1", "2", "3"], model_segment=["a", "a", "b"])
-    arm = segments.order_arm(h, card, "week").set_index("customer_id")
-    assert arm.loc["1", "alive_now"] == model.probability_alive(H)[0]
-    weeks = 365.25 / 7
-    assert arm.loc["2", "stays"] == pytest.approx(((11.669 + 30) / (11.669 + 30 + weeks)) ** 0.606)
-    assert arm.loc["3"].isna().all()
-
-
 # --- table and moves --------------------------------------------------------------------------------------------------
 
 
@@ -144,13 +58,12 @@ def many():
             for i, b in enumerate(basis)
         )
     )  # fmt: skip
-    churn = segments.churn_probability(ltv, None, contracts(*((c, c, 12) for c in ltv["customer_id"])), JUNE)
-    return ltv, churn
+    return ltv.assign(p_lost_12_months=np.where(rng.random(500) < 0.1, np.nan, rng.random(500)))
 
 
 def test_each_customer_stands_in_exactly_one_cell(many):
-    ltv, churn = many
-    table = segments.table(ltv, churn, pd.Series("active", ltv.index), None)
+    ltv = many
+    table = segments.table(ltv, pd.Series("active", ltv.index), None)
     check_frame(CONTRACTS["segments_by_customer"], table)
     assert sorted(table["customer_id"]) == sorted(ltv["customer_id"])
     cells = {f"{v}_{r}" for v in ("high", "middle", "low") for r in ("low", "middle", "high")}
@@ -159,7 +72,7 @@ def test_each_customer_stands_in_exactly_one_cell(many):
     check_frame(CONTRACTS["segment_profile"], profile)
     assert profile["customers"].sum() == 500
     assert profile["future_value"].sum() == pytest.approx(ltv["future_value"].sum())
-    expected = (ltv["future_value"].clip(lower=0) * churn.fillna(0)).sum()
+    expected = (ltv["future_value"].clip(lower=0) * ltv["p_lost_12_months"].fillna(0)).sum()
     assert profile["value_at_risk"].sum() == pytest.approx(expected)
 
 
@@ -202,13 +115,13 @@ def test_lifecycle_takes_the_first_that_holds():
         ],
         columns=["customer_id", "first_on", "start_unknown", "last_on", "last_gap_days"],
     ).astype({"last_gap_days": "float64"})  # fmt: skip
-    churn = pd.Series([np.nan, np.nan, 0.9, 0.8, 0.1, 0.1, 0.1, 0.5, 0.1, 0.1])
-    stage = segments.lifecycle(ltv, churn, facts, contracts(("kept", "K", 12)), JUNE)
+    ltv["p_lost_12_months"] = [np.nan, 1.0, 0.9, 0.8, 0.1, 0.1, 0.1, 0.5, 0.1, 0.1]
+    stage = segments.lifecycle(ltv, facts, pd.DataFrame({"customer_id": ["kept"]}), JUNE)
     assert dict(zip(rows, stage, strict=True)) == {
         "prospect": "prospect", "lapsed": "lost", "gone": "lost", "dormant": "dormant", "new": "new",
         "unknown_start": "active", "returned": "returned", "at_risk": "at_risk", "active": "active", "kept": "active",
     }  # fmt: skip
-    table = segments.table(ltv, churn, stage, None).set_index("customer_id")
+    table = segments.table(ltv, stage, None).set_index("customer_id")
     assert table.loc["lapsed", "churn_probability"] == 1.0 and np.isnan(table.loc["prospect", "churn_probability"])
     assert all(knows(f"lifecycle.{code}") for code in set(stage))
 

@@ -132,6 +132,72 @@ def test_the_shared_shock_has_mean_one_and_widens_totals():
     assert spread[1] > 2 * spread[0]
 
 
+# --- loss within twelve months ----------------------------------------------------------------------------------------
+
+YEAR = 365  # days from 2025-06-30 to 2026-06-30
+
+
+def lost(facts, fits, **changes):
+    found = value.simulate(facts, fits, rates_of(len(facts.customers), "revenue"), settings(**changes), rng())
+    return found.by_customer["p_lost"].to_numpy()
+
+
+def test_a_customer_with_orders_alone_is_lost_when_they_end():
+    """Pareto/NBD: 1 - P(alive) ((beta + T) / (beta + T + t))^s (Fader & Hardie 2005); without death nobody is lost."""
+    model = ParetoNBD(r=0.9, alpha=40.0, s=0.7, beta=200.0)
+    kinds = pd.DataFrame({"frequency": [0, 3, 20], "recency": [0.0, 200.0, 690.0], "T": [300.0, 500.0, 700.0]})
+    copies = 200
+    facts = order_facts(kinds.loc[np.repeat([0, 1, 2], copies)].reset_index(drop=True))
+    truth = 1 - model.probability_alive(kinds) * ((200 + kinds["T"]) / (200 + kinds["T"] + YEAR)) ** 0.7
+    found = lost(facts, known(model)).reshape(3, copies).mean(axis=1)
+    assert found == pytest.approx(truth.to_numpy(), abs=4 * 0.5 / np.sqrt(copies * 400))
+    assert (lost(facts, known(NBD(r=0.9, alpha=40.0))) == 0).all()
+    assert np.isnan(lost(facts, known(model), horizon_months=6)).all(), "a horizon of six months cannot say"
+
+
+def test_a_death_at_an_order_counts_like_any_other():
+    """MBG/NBD against customers drawn from the prior and kept where they bought x times and live at T."""
+    model, age, n = MBGNBD(r=0.8, alpha=35.0, a=0.9, b=2.5), 140.0, 400_000
+    random = rng(3)
+    rate, drop = random.gamma(0.8, 1 / 35.0, n), random.beta(0.9, 2.5, n)
+    bought, later = random.poisson(rate * age), random.poisson(rate * YEAR)
+    alive = random.random(n) < (1 - drop) ** (bought + 1)  # MBG: the first purchase may kill too
+    stays = random.random(n) < (1 - drop) ** later
+    for x in (0, 3):
+        h = pd.DataFrame({"frequency": [x] * 100, "recency": [age / 2 if x else 0.0] * 100, "T": age})
+        rows = alive & (bought == x)
+        truth = 1 - model.probability_alive(h)[0] * stays[rows].mean()
+        error = np.sqrt(0.25 / rows.sum() + 0.25 / 40_000)
+        assert lost(order_facts(h), known(model)).mean() == pytest.approx(truth, abs=4 * error)
+
+
+def test_every_contract_must_end_and_known_decisions_stand():
+    """One churn probability of 0.2 a renewal, to a millionth."""
+    theta = ShiftedBetaGeometric(alpha=2e6, beta=8e6)
+    row = {"term_months": 12, "amount": 1.0, "renewals_made": 1, "months_left": 6.0, "decided": "open"}
+    gone, far = row | {"decided": "churned"}, row | {"months_left": 14.0}
+    cases = {
+        "one decision": ([row], 0.2),
+        "notice given": ([gone], 1.0),
+        "notice given, another contract open": ([gone, row], 0.2),
+        "two decisions": ([row, row], 0.2**2),
+        "its decision lies beyond": ([row, far], 0.0),
+        "renewed already": ([row | {"decided": "renewed"}], 0.0),
+        "ends on the last day": ([row | {"months_left": 12.0}], 0.0),
+        "due now and again in a year": ([row | {"months_left": 0.0}], 0.2),
+    }
+    copies = 60
+    rows = [r | {"customer_id": f"{i}-{j:02d}"} for i, (of, _) in enumerate(cases.values()) for j in range(copies)
+            for r in of]  # fmt: skip
+    found = lost(contract_facts(rows), known(renewals=theta)).reshape(len(cases), copies).mean(axis=1)
+    for (name, (_, truth)), chance in zip(cases.items(), found, strict=True):
+        assert chance == pytest.approx(truth, abs=4 * 0.4 / np.sqrt(copies * 400) if 0 < truth < 1 else 1e-12), name
+    # a monthly contract whose next renewal is known: eleven more decisions
+    monthly = row | {"term_months": 1, "months_left": 0.0, "decided": "renewed"}
+    found = lost(contract_facts([monthly] * copies), known(renewals=theta, kind="monthly")).mean()
+    assert found == pytest.approx(1 - 0.8**11, abs=0.02)
+
+
 # --- contracts --------------------------------------------------------------------------------------------------------
 
 SBG = ShiftedBetaGeometric(alpha=3.80, beta=15.20)

@@ -9,6 +9,7 @@ import pytest
 from ltvlab_utils import value
 from ltvlab_utils.models import ParetoNBD
 from ltvlab_utils.tables import check_frame, contract_of
+from ltvlab_utils.value import answers
 from ltvlab_utils.value.facts import orders_only
 from ltvlab_utils.value.one_death import fit_one_death
 from tests.value_world import company, order_lines, settings, staged, valued
@@ -122,3 +123,15 @@ def test_the_ladder_takes_one_death_rate_before_another_kind_of_death():
         assert (choice.name, choice.notes) in (("pareto_nbd", ()), ("pareto_nbd_one_death", ("one_death_rate",)))
         seen.add(choice.name)
     assert "pareto_nbd_one_death" in seen
+
+
+def test_whether_those_who_buy_often_spend_more_is_said():
+    random = rng()
+    n = 400
+    x = random.integers(1, 30, n)
+    h = pd.DataFrame({"frequency": x, "recency": 1.0, "T": 2.0, "monetary_value": 1.0 * x, "revenue_total": 1.0})
+    h = h.assign(customer_id=[f"c{i}" for i in range(n)], model_segment=np.where(np.arange(n) < 200, "a", "b"))
+    alone = h.assign(monetary_value=random.gamma(2, 50, n))
+    told = [answers.spend_and_frequency(orders_only(f, date(2025, 6, 30))) for f in (h, alone, h.head(5))]
+    assert ": +1.00 (400 repeat buyers)" in told[0] and "too few repeat buyers" in told[2]
+    assert abs(float(told[1].split(": ")[1].split(" ")[0].replace("−", "-"))) < 0.15

@@ -9,17 +9,19 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from ltvlab_utils.errors import StepFailed
+from ltvlab_utils.errors import LtvLabError, StepFailed
 from ltvlab_utils.runner.steps import Step
 
 WORKERS_VARIABLE = "LTVLAB_WORKERS"
@@ -72,8 +74,7 @@ class Crew:
             return
         self._idle += [_Worker() for _ in range(self._size - len(self._idle))]
         for worker in self._idle:
-            with contextlib.suppress(OSError):  # a dead one is heard of when its job comes
-                worker.pipe.send(folder)
+            worker.send(folder)
 
     def run(self, jobs: list[Job], on_cell: Callable[[Step, int], None]) -> Iterator[tuple[Step, Any]]:
         """Yields (step, Executed) as notebooks finish. One failure stops the others and is raised."""
@@ -91,7 +92,7 @@ class Crew:
                     job = waiting.pop(0)
                     worker = self._idle.pop() if self._idle else _Worker()
                     busy[worker.pipe] = (worker, job)
-                    worker.pipe.send(job)
+                    worker.send(job)
                 for pipe in wait(list(busy)):
                     worker, job = busy[pipe]
                     told = worker.hear(job)
@@ -115,6 +116,11 @@ class _Worker:
         self.process.start()
         theirs.close()
 
+    def send(self, what: Job | Path | None) -> None:
+        """A job, a folder to get ready in, or None: end. A dead worker is heard of when its answer is waited for."""
+        with contextlib.suppress(OSError):
+            self.pipe.send(what)
+
     def hear(self, job: Job) -> Any:
         """The number of a cell that begins, what `execute` gave, or the error that it raised."""
         try:
@@ -129,8 +135,7 @@ class _Worker:
 def _stop(workers: list[_Worker]) -> None:
     """Ends workers and their kernels."""
     for worker in workers:
-        with contextlib.suppress(OSError):
-            worker.pipe.send(None)
+        worker.send(None)
     for worker in workers:
         worker.process.join(STOP_SECONDS)
         worker.pipe.close()  # a worker that hangs sees the end of the pipe and kills its kernel
@@ -156,11 +161,24 @@ def _serve(pipe: Connection) -> None:
             at_work.set()
             try:
                 told: Any = execute(job, pipe.send)
-            except Exception as error:
+            except LtvLabError as error:
                 told = error
+            except Exception as error:
+                told = _portable(error)
             at_work.clear()
             pipe.send(told)
     end_spares()
+
+
+def _portable(error: Exception) -> Exception:
+    """The error with its traceback as a note, which the run keeps; a copy where it cannot be sent."""
+    told = traceback.format_exc()
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(told)
+    return error
 
 
 def _listen(pipe: Connection, jobs: queue.SimpleQueue, at_work: threading.Event) -> None:

@@ -24,9 +24,9 @@ from papermill.exceptions import PapermillExecutionError
 
 from ltvlab_utils import errors
 from ltvlab_utils.errors import LtvLabError, Refused, StepFailed
+from ltvlab_utils.runner import keys
 from ltvlab_utils.runner.crew import Job
 from ltvlab_utils.runner.environment import kernel_variables
-from ltvlab_utils.runner.keys import cells_hash
 from ltvlab_utils.runner.steps import KERNEL, Step
 from ltvlab_utils.runner.words import clean, shown
 
@@ -47,6 +47,7 @@ class _Kernel:
 
     def __init__(self, folder: Path, ahead: bool):
         self.folder = folder
+        self.code = keys.code_hash() if ahead else ""  # what it loaded
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - what it prints outside cells; lives as long as it does
         self.manager = AsyncKernelManager(kernel_name=KERNEL)
         run_sync(self.manager.start_kernel)(
@@ -62,7 +63,7 @@ class _Kernel:
         )
 
     def fits(self, folder: Path) -> bool:
-        return self.folder == folder and run_sync(self.manager.is_alive)()
+        return self.folder == folder and run_sync(self.manager.is_alive)() and self.code == keys.code_hash()
 
     def end(self) -> None:
         with contextlib.suppress(OSError, RuntimeError):
@@ -197,11 +198,11 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> Executed:
         if notebook is None and (printed := _printed(kernel)):
             with contextlib.suppress(OSError):  # a full disk: the failure itself says more
                 job.log.write_bytes(printed)
-        kernel.log.close()
+        kernel.end()
     meta = notebook.metadata.papermill
     if meta.get("exception") or not meta.get("end_time"):
         raise StepFailed(f"{step.notebook.name} did not run to its end. Open {shown(copy)}.")
-    if cells_hash(notebook) != job.expected:
+    if keys.cells_hash(notebook) != job.expected:
         raise StepFailed(f"{step.notebook.name} was changed while the run was at work: start the run again.")
     return _times(notebook)
 

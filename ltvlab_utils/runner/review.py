@@ -69,7 +69,7 @@ def run(
     steps = find_steps(notebooks_dir)
     root = str(layout.reports_root(reports_dir)) if str(reports_dir) else ""
     plans = [plan.make(one, kind, root, steps) for one in params]
-    out = report or reporter()
+    out, code = report or reporter(), keys.code_hash()
     outcomes: list[Outcome] = []
     checked = False
     with Crew() as crew:
@@ -84,7 +84,7 @@ def run(
                     check_notebooks(steps)
                     check_kernel()
                     checked = True
-                outcomes.append(_review(one, out, crew, one is plans[-1]))
+                outcomes.append(_review(one, out, crew, code, one is plans[-1]))
             except LtvLabError as error:
                 left = [p.params.period for p in plans[number + 1 :]]
                 if left:
@@ -114,7 +114,7 @@ def _unchanged(one: Plan) -> Outcome | None:
     return Outcome(one.params.company, one.params.period, one.kind, one.period_folder / run_id, False, 0.0)
 
 
-def _review(one: Plan, out: Reporter, crew: Crew, last: bool) -> Outcome:
+def _review(one: Plan, out: Reporter, crew: Crew, code: str, last: bool) -> Outcome:
     began = time.monotonic()
     with _sentences("The reports folder"), publish.run_lock(one.period_folder):
         one.look()  # another run may have published between the first look and the lock
@@ -125,7 +125,7 @@ def _review(one: Plan, out: Reporter, crew: Crew, last: bool) -> Outcome:
         if removed:
             out.line(f"{one.title}  removed unfinished or failed runs: {', '.join(removed)}")
         with _terminate_as_interrupt():
-            work = _Work(one, out, crew, last)
+            work = _Work(one, out, crew, code, last)
             work.start()
             try:
                 out.start(one.title, len(one.steps))
@@ -149,6 +149,7 @@ class _Work:
     plan: Plan
     out: Reporter
     crew: Crew
+    code: str  # hash of the code that this process has loaded
     last: bool  # no period follows
     folder: Path = Path()
     manifest: dict[str, Any] = field(default_factory=dict)
@@ -210,6 +211,7 @@ class _Work:
             if together:
                 self.crew.prepare(self._job(later[0][0], False).folder)
         before = _tables(self.folder)
+        marks: dict[str, tuple[int, int]] = {}
         for step in wave:
             self.out.step(step)
         for step, done in self.crew.run([self._job(step, more) for step in wave], self.out.cell):
@@ -219,6 +221,7 @@ class _Work:
             if len(wave) == 1:
                 _check_writers(wave, written)
             own = sorted(name for name in written if _owner(name) == step.number)
+            marks |= {name: mark for name, mark in _tables(self.folder).items() if name in own}
             for name in own:
                 self.manifest["tables"][name] = describe_table(self.folder / "tables" / name, name)
             record = {
@@ -233,7 +236,13 @@ class _Work:
                 "files": _files(self.folder, step.name),
             }
             self._keep(step, record, done.seconds)
-        _check_writers(wave, [name for name, mark in _tables(self.folder).items() if before.get(name) != mark])
+        after = _tables(self.folder)
+        _check_writers(wave, [name for name, mark in after.items() if before.get(name) != mark])
+        for name in (n for n, mark in marks.items() if after.get(n) != mark):
+            raise StepFailed(
+                f'The table "{name}" was written again by a notebook that it does not belong to, beside '
+                f"{' and '.join(step.notebook.name for step in wave)}: it belongs to notebook {_owner(name)} alone."
+            )
 
     def _job(self, step: Step, more: bool) -> Job:
         one = self.plan
@@ -268,7 +277,7 @@ class _Work:
 
     def complete(self) -> None:
         """Everything is there: say so, make it a record, and let readers see it."""
-        if keys.code_hash() != self.plan.code:
+        if not keys.code_hash() == self.plan.code == self.code:
             for record in self.manifest["steps"].values():
                 record["key"] = ""
             self.notes.append("The code changed while the run was at work: the next run will reuse nothing of it.")

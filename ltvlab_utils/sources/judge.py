@@ -62,7 +62,6 @@ LATER = {
     "assignments": {"starts_on": ()},
 }
 KEPT = {("receivables", "due_on")}  # days that are known ahead: only what hangs on them is masked
-META = ("source_", "file_", "order_", "row_no_", "column_", "value_", "reason_")
 
 
 def judged_file(raw: ir.Table, file: SourceFile, order: int, zone: str, taxed: bool) -> ir.Table:

@@ -18,16 +18,6 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandera.pandas as pa
 
-FRAME_TYPES = {
-    "text": "str",
-    "date": "datetime64[us]",
-    "timestamp": "datetime64[us]",
-    "integer": "int64",
-    "number": "float64",
-    "money": "float64",
-    "flag": "bool",
-}
-
 
 def _remedy(problem: str, column: Column) -> str:
     unit = f" [{column.unit}]" if column.unit else ""

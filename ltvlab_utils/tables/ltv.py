@@ -48,6 +48,13 @@ LTV_BY_CUSTOMER = contract(
     code("value_basis", "what is counted as value", "net_profit gross_profit revenue"),
     count("horizon_months", "horizon of future_value", unit="months", minimum=1),
     share("p_alive", "P(alive): chance that the customer is still one", **NULL),
+    share("p_alive_orders", "P(alive) of the orders alone; null without orders or where the model cannot tell", **NULL),
+    share(
+        "p_lost_12_months",
+        "chance that orders and contracts have all ended 12 months later; null where the model cannot tell, for a "
+        "prospect, and with a shorter horizon",
+        **NULL,
+    ),
     share("p_renew_next", "chance that the next renewal happens", **NULL),
     day("next_renewal_on", "day after the running term ends", **NULL),
     day("notice_due_on", "解約申出期限 of the next renewal", **NULL),

@@ -7,12 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from ltvlab_utils.i18n import compact, knows, money, money_range, percent, say, whole
+from ltvlab_utils.i18n import compact, decimal, knows, money, money_range, percent, say, whole
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.fits import Fits
 from ltvlab_utils.value.result import Valuation
 
 EDGES = [0, 1, 2, 3, 4, 5, 6, 11, 21, 51]  # classes of repeat purchase days: 0, 1, … 5, 6-10, 11-20, 21-50, 51+
+FEW = 20  # repeat buyers below which a correlation says nothing
 AGES = 150  # ages at which the expected counts are computed; customers between share the nearest
 
 
@@ -124,6 +125,19 @@ def models(fits: Fits, card: pd.DataFrame, language: str = "en") -> str:
             )
         )
     return "\n".join(lines) or say("note.ltv_no_orders", language)
+
+
+def spend_and_frequency(facts: Facts, language: str = "en") -> str:
+    """Whether those who buy often spend more or less per purchase day: Spearman's rank correlation within segments."""
+    h = facts.histories
+    h = h[(h["frequency"] > 0) & (h["monetary_value"] > 0)]
+    ranks = h.groupby("model_segment")[["frequency", "monetary_value"]].rank(pct=True)
+    if len(h) < FEW or ranks.std().min() == 0:
+        return say("note.ltv_spend_frequency_short", language)
+    rho = float(np.corrcoef(ranks["frequency"], ranks["monetary_value"])[0, 1])
+    return say(
+        "note.ltv_spend_frequency", language, rho=decimal(rho, language, 2, sign=True), n=whole(len(h), language)
+    )
 
 
 def fit(check: pd.DataFrame, language: str = "en") -> str:

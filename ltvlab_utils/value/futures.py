@@ -37,6 +37,7 @@ COMPONENTS = (
 )  # fmt: skip
 LOW, HIGH = 0.10, 0.90
 SPEND_CAP = 2.0
+LOST_MONTHS = 12  # a customer whose orders and contracts have all ended by then is lost
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ class Shared:
 
 @dataclass
 class Simulated:
-    """`by_customer`: components, value, low, high, sd (between draws) by row of facts.customers. `segments`: segment
-    -> (draws,) arrays future_value, fiscal_year_revenue, fiscal_year_profit. `parents`: parent_id -> (draws,) value."""
+    """`by_customer`: p_lost (share of draws), components, value, low, high, sd (between draws) by row of
+    facts.customers. `segments`: segment -> (draws,) arrays future_value, fiscal_year_revenue, fiscal_year_profit.
+    `parents`: parent_id -> (draws,) value."""
 
     by_customer: pd.DataFrame
     segments: dict[str, dict[str, np.ndarray]]
@@ -236,9 +238,11 @@ def _block(rows, segment, facts, fits, rates: Rates, shared, horizon, settings, 
         for name, values in arm.items():
             order[name] = np.zeros(shape)
             order[name][place] = values
+    over = (contract["end"] < LOST_MONTHS - 1e-9) & (order["end"] < horizon.days_of(np.array(float(LOST_MONTHS))))
     revenue = order["revenue"] + contract["revenue"] + contract["expansion"]
     fiscal = order["fiscal"] + contract["fiscal"]
     out = {
+        "p_lost": over if horizon.months >= LOST_MONTHS else np.full(shape, np.nan),
         "expected_orders": order["orders"],
         "expected_order_revenue": order["revenue"],
         "expected_contract_revenue": contract["revenue"],
@@ -287,7 +291,7 @@ def simulate(
     shared_rng, block_rng = rng.spawn(2)
     shared = Shared.of(fits, facts, horizon, draws, shared_rng, shocks, certain)
     c = facts.customers
-    columns = [*COMPONENTS, "future_value", "future_value_low", "future_value_high", "draw_sd"]
+    columns = ["p_lost", *COMPONENTS, "future_value", "future_value_low", "future_value_high", "draw_sd"]
     found = {name: np.full(len(c), np.nan) for name in columns}
     totals = ("future_value", "fiscal_year_revenue", "fiscal_year_profit")
     segments = {s: {t: np.zeros(draws) for t in totals} for s in sorted(c["model_segment"].unique())}
@@ -301,7 +305,7 @@ def simulate(
         parts["future_value"] = value_of(parts)
         for name in totals:
             segments[segment][name] += parts[name].sum(axis=0)
-        for name in COMPONENTS:
+        for name in ("p_lost", *COMPONENTS):
             if name in parts:
                 found[name][rows] = parts[name].mean(axis=1)
         value = parts["future_value"]

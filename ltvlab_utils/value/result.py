@@ -63,7 +63,7 @@ def next_renewals(facts: Facts, fits: fits_.Fits) -> pd.DataFrame:
 
 def _said(segments: pd.Series, words: dict[str, str]) -> pd.Series:
     """The word of each segment; nothing where it has none."""
-    return segments.map(lambda s: words.get(s, "")).astype("str")
+    return segments.map(words).fillna("").astype("str")
 
 
 def _notes(facts: Facts, fits: fits_.Fits, rates: Rates, c: pd.DataFrame) -> pd.Series:
@@ -76,7 +76,8 @@ def _notes(facts: Facts, fits: fits_.Fits, rates: Rates, c: pd.DataFrame) -> pd.
     if len(facts.contracts):
         part = facts.contracts.merge(facts.customers[["customer_id", "model_segment"]], on="customer_id")
         kinds = fits_.term_class(part["term_months"])
-        part["code"] = [",".join(fits.renewals[key].notes) for key in zip(part["model_segment"], kinds, strict=True)]
+        words = {f"{s}:{k}": ",".join(choice.notes) for (s, k), choice in fits.renewals.items()}
+        part["code"] = _said(part["model_segment"].astype("str") + ":" + pd.Series(kinds, part.index), words)
         codes.append(c["customer_id"].map(part.groupby("customer_id")["code"].first()).fillna("").where(under, ""))
         late = set(facts.contracts.loc[facts.contracts["overdue"], "customer_id"])
         leaving = set(facts.contracts.loc[facts.contracts["decided"] == "churned", "customer_id"])
@@ -107,8 +108,13 @@ def _by_customer(facts, fits, rates, simulated: Simulated, settings, rng) -> pd.
         [c["has_orders"] & c["has_contracts"], c["has_orders"], c["has_contracts"]],
         ["both", "orders", "contracts"], "none",
     )  # fmt: skip
-    p_alive = c["customer_id"].map(_p_alive(facts, fits, rng)).astype("float64")
-    c["p_alive"] = p_alive.mask(c["has_contracts"], 1.0)
+    c["p_alive_orders"] = c["customer_id"].map(_p_alive(facts, fits, rng)).astype("float64")
+    c["p_alive"] = c["p_alive_orders"].mask(c["has_contracts"], 1.0)
+    cannot_tell = c["model_segment"].isin([s for s, ch in fits.orders.items() if ch.rung == "cannot_tell"])
+    lost = pd.Series(simulated.by_customer["p_lost"].to_numpy(), c.index)
+    lost = lost.mask(c["has_orders"] & cannot_tell)
+    gone = facts.customers["last_contract_on"].notna().to_numpy()  # a contract that ended, and nothing since
+    c["p_lost_12_months"] = lost.where(both != "none", np.where(gone, 1.0, np.nan))
     if len(facts.contracts):
         c = c.merge(next_renewals(facts, fits), how="left", on="customer_id")
     else:
