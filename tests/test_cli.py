@@ -9,6 +9,7 @@ import pytest
 
 from ltvlab_utils import cli, store
 from ltvlab_utils.cli import init
+from ltvlab_utils.cli.show import _print_table
 from ltvlab_utils.params import resolve
 from ltvlab_utils.periods import Period
 from ltvlab_utils.store import publish
@@ -160,6 +161,16 @@ def test_show_aligns_numbers_and_honours_head(reviewed, say):
     assert ["company", "2", "1,234", "1,000", "2,000"] in [line.split() for line in out.splitlines()]
     _, out, _ = say("show", "small", "2025-06", "customers", "--head", "1", "--format", "csv")
     assert len(out.splitlines()) == 2
+
+
+def test_a_table_too_wide_for_the_terminal_stands_upright_and_whole(capsys):
+    frame = pd.DataFrame({f"a_rather_long_name_{i}": [f"{i}-{j}" for j in range(7)] for i in range(30)})
+    _print_table(frame, "")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert "…" not in str(lines)
+    for i in range(30):
+        cells = [cell for line in lines if line and line[0] == f"a_rather_long_name_{i}" for cell in line[1:]]
+        assert cells == [f"{i}-{j}" for j in range(7)]
 
 
 def test_show_contract_prints_grain_units_and_meaning(say):

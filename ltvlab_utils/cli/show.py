@@ -128,23 +128,31 @@ def _print(frame, format: Format, title: str = "") -> None:
         _print_table(frame, title)
 
 
+UPRIGHT = 22  # characters of a row that stands upright
+
+
 def _print_table(frame, title: str) -> None:
-    """Wide tables stand upright: a column a line, a row a column, when they do not fit across."""
+    """Wide tables stand upright, a column a line, where they do not fit across."""
     from ltvlab_utils.cli import output
 
     console = output.console()
     if title:
         typer.echo(title)
-    shown = output.frame(frame)
-    if console.measure(shown).minimum <= console.width:
-        console.print(shown)
+    across = output.frame(frame)
+    if console.measure(across, options=console.options.update(width=100_000)).maximum <= console.width:
+        console.print(across)
         return
-    for number, row in enumerate(frame.itertuples(index=False, name=None), start=1):
+    names = max(len(str(name)) for name in frame.columns)
+    beside = max(1, (min(console.width, 160) - names) // (UPRIGHT + 2))
+    places = [output.decimals(frame[c]) if frame[c].dtype.kind == "f" else None for c in frame.columns]
+    for first in range(0, len(frame), beside):
+        part = frame.iloc[first : first + beside]
         made = output.table()
-        made.add_column(f"row {number}", no_wrap=True)
-        made.add_column("")
-        for name, value in zip(frame.columns, row, strict=True):
-            made.add_row(str(name), output.cell(value))
+        made.add_column("", no_wrap=True)
+        for number in range(first + 1, first + len(part) + 1):
+            made.add_column(f"row {number}", justify="right", overflow="fold", max_width=UPRIGHT)
+        for name, decimals in zip(frame.columns, places, strict=True):
+            made.add_row(str(name), *(output.cell(value, decimals) for value in part[name]))
         console.print(made)
 
 
