@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import matplotlib_fontja  # noqa: F401  registers the Japanese font
+import pandas as pd
 import seaborn as sns
 
 INK, MUTE, LINE, PAPER = "#1d2129", "#596275", "#e2e6ec", "#ffffff"
 BLUE, SKY, ORANGE, SAND = "#1f5a93", "#9cc3e6", "#b84a12", "#f0bf9a"
 
 
+def readable(value: float) -> str:
+    """A number of a notebook's table: whole with separators from 1,000 on, else three significant digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def use_theme() -> None:
-    """Sets the look of all figures of a notebook; the Japanese font survives because the theme names it."""
+    """Sets the look of all figures and tables of a notebook; the Japanese font survives because the theme names it."""
+    pd.options.display.float_format = readable
     sns.set_theme(
         style="white",
         font="IPAexGothic",
