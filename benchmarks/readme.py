@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 from benchmarks.results import load
 from ltvlab_utils import params, store
 
@@ -34,6 +36,8 @@ WORDS = {
 def measured(language: str) -> str:
     """The table of measured times."""
     results, (command, value, first, again, test, warm, s, note) = load(), WORDS[language]
+    if "fresh_clone" not in results or "review" not in results:
+        return ""  # a checkout that has not been measured claims nothing
     fresh, review = results["fresh_clone"]["figures"], results["review"]["figures"]
     rows = [
         (first, f"{fresh['review_seconds']:.0f} {s}"),
@@ -99,6 +103,8 @@ def pictures() -> None:
             subprocess.run(
                 [*command, f"--screenshot={image}", page.as_uri()], check=True, capture_output=True, timeout=120
             )
+        with Image.open(image) as drawn:
+            drawn.convert("RGB").quantize(128).save(image, optimize=True)
         print(f"{image.relative_to(ROOT)}: {image.stat().st_size // 1024} KB")
 
 

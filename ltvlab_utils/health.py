@@ -65,9 +65,10 @@ def rhythm(order_lines: ir.Table, as_of: date) -> ir.Table:
 
 def surprise(rhythms: pd.DataFrame) -> pd.Series:
     """Chance of a silence this long for a customer that is still one (see the module); null below three gaps."""
-    gaps, span, silent = (rhythms[c].astype("float64") for c in ("gaps", "span_days", "silent_days"))
+    names = ("gaps", "span_days", "silent_days", "longest_days")  # a column of nulls alone arrives without a type
+    gaps, span, silent, longest = (rhythms[c].astype("float64") for c in names)
     poisson = (span / (span + silent)) ** gaps
-    free = (1 / (gaps + 1)).where(silent > rhythms["longest_days"], 1.0)
+    free = (1 / (gaps + 1)).where(silent > longest, 1.0)
     return np.minimum(poisson, free).where(gaps >= MIN_GAPS)
 
 
@@ -133,6 +134,8 @@ def alarms(ledger: Ledger, tables: Tables, ltv: pd.DataFrame) -> pd.DataFrame:
         out = out.merge(support_load(tables["support_costs"], ledger.as_of).to_pandas(), "left", "customer_id")
     else:
         out[["recent_cost", "usual_cost", "entries"]] = np.nan
+    figures = out.columns.drop(["customer_id", "deadline_on"])
+    out[figures] = out[figures].astype("float64")
     ended = out["customer_id"].isin(ltv.loc[ltv["p_alive_orders"] < GONE, "customer_id"])
     loaded = (out["entries"] >= SUPPORT_ENTRIES) & (out["recent_cost"] >= SUPPORT_RATIO * out["usual_cost"])
     out["reason"] = np.select(

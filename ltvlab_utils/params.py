@@ -58,6 +58,16 @@ class Source(Strict):
         False, description="true where amounts of the file include tax; needs tax_rate | | 01"
     )
 
+    @field_validator("date_format")
+    @classmethod
+    def _strptime(cls, form: str) -> str:
+        unknown = re.sub(r"%[YymdbBHIMSfpzjaAe%-]", "", form)
+        if "%" in unknown:
+            raise ValueError(
+                f'"%{unknown.partition("%")[2][:1]}" is no part of a date form; %Y, %m, %d, %H, %M, %S are'
+            )
+        return form
+
     @field_validator("path")
     @classmethod
     def _inside(cls, path: str) -> str:
@@ -262,6 +272,8 @@ def load_yaml(text: str, file: str) -> dict[str, Any]:
     """A YAML mapping as a dict. Raises Refused with file and line."""
     try:
         data = yaml.load(text, Loader=_Loader)  # a SafeLoader: makes plain values only
+    except RecursionError:
+        raise Refused(f"{file}: brackets or lists stand too deep in each other to be parameters.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

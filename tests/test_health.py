@@ -114,6 +114,11 @@ def test_capacity_takes_the_most_money_and_leaves_out_the_lost():
     assert rest["customer_id"].tolist() == ["c4", "c3"]
 
 
+def test_customers_of_one_order_each_have_no_rhythm_and_no_alarm():
+    ts = tables(order_lines=[order(f"o{i}", f"c{i}", "2025-01-10", 100) for i in range(3)])
+    assert reviewed(ts, values(*(valued(f"c{i}", 100) for i in range(3)))).empty
+
+
 def test_orders_that_ended_long_ago_are_no_alarm():
     ts = tables(order_lines=every("c1", 7, 20, 600))
     ltv = values(valued("c1", 100, "both"))

@@ -53,6 +53,7 @@ def test_params_json_is_stable_and_complete():
         ("fiscal_year_start_month: 13", "fiscal_year_start_month should be less than or equal to 12"),
         ("assumed_margin_rate: yes", 'assumed_margin_rate should be a valid number, but is "yes"'),
         ("currency: USD", 'line 7: not readable as YAML: key "currency" stands twice'),
+        ("budget: " + "[" * 3000, "too deep"),
         ("name: [", "not readable as YAML"),
         ("discount_rate_annual: .nan", "discount_rate_annual"),
         ("discount_rate_annual: .inf", "discount_rate_annual"),

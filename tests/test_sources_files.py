@@ -57,6 +57,16 @@ def test_a_column_that_stands_twice(tmp_path):
     assert '"net_amount" stands twice' in said
 
 
+def test_another_delimiter_is_proposed(tmp_path):
+    said = refusal(survey, tmp_path, {"orders.csv": GOOD.replace(",", ";")})
+    assert 'the header is one column, "' in said and 'set `delimiter: ";"`' in said
+
+
+def test_a_date_form_is_checked_before_anything_is_read(tmp_path):
+    tables = "  order_lines: [{path: orders.csv, date_format: '%Y%Q'}]"
+    assert '"%Q" is no part of a date form' in refusal(survey, tmp_path, {"orders.csv": GOOD}, tables)
+
+
 def test_optional_and_unknown_columns_are_listed(tmp_path):
     (file,) = survey(tmp_path, {"orders.csv": "memo," + HEADER + "x," + ROW})
     assert file.columns_unknown == ("memo",) and "cost_amount" in file.columns_missing

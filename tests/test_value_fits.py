@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ltvlab_utils import value
+from ltvlab_utils.errors import Refused
 from ltvlab_utils.models import ParetoNBD
 from ltvlab_utils.tables import check_frame, contract_of
 from ltvlab_utils.value import answers
@@ -135,3 +136,25 @@ def test_whether_those_who_buy_often_spend_more_is_said():
     told = [answers.spend_and_frequency(orders_only(f, date(2025, 6, 30))) for f in (h, alone, h.head(5))]
     assert ": +1.00 (400 repeat buyers)" in told[0] and "too few repeat buyers" in told[2]
     assert abs(float(told[1].split(": ")[1].split(" ")[0].replace("−", "-"))) < 0.15
+
+
+def test_a_whale_keeps_to_itself():
+    """60 customers of twelve orders, one of them a thousand times larger: each is worth what its own orders say."""
+    random, rows = rng(), []
+    for c in range(60):
+        size = 1e7 if c == 0 else 1e4
+        for m in range(1, 13):
+            rows.append((f"{c}-{m}", f"c{c:02d}", f"2024-{m:02d}-05", "sale", size * random.uniform(0.5, 1.5), 1))
+    _, fits, found = valued({"order_lines": order_lines(rows)}, models={}, value_basis="revenue")
+    by = found.by_customer.set_index("customer_id")
+    assert fits.spend["all"].notes == ("spend_heavy_tail",) and by["note"].str.contains("spend_heavy_tail").all()
+    per_order = by["expected_order_revenue"] / by["expected_orders"]
+    assert 4e6 < per_order["c00"] < 2e7
+    assert per_order.drop("c00").between(4e3, 2.5e4).all()
+    assert (by.drop("c00")["future_value_high"] < 3e6).all()
+
+
+def test_nothing_but_returns_is_refused_in_a_sentence():
+    rows = [(f"{c}{d}", f"c{c}", f"2025-0{d}-01", "sale", -10, 1) for c in range(5) for d in (1, 3, 5)]
+    with pytest.raises(Refused, match="none of 5 customers has bought for more than it returned"):
+        valued({"order_lines": order_lines(rows)}, models={}, value_basis="revenue")

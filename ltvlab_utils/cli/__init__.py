@@ -50,7 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _say(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr, flush=True)
+    from ltvlab_utils.runner.words import harmless
+
+    print(harmless(sentence.replace("\n", " ")), file=sys.stderr, flush=True)
     return status
 
 

@@ -24,10 +24,12 @@ class Earlier:
         return self.manifest.get("steps", {})
 
     def intact(self) -> bool:
-        """True when all that its manifest names is there."""
-        tables = (self.folder / "tables" / t for t in self.manifest.get("tables", {}))
+        """True when all that its manifest names is there, tables byte for byte."""
+        homes = {self.folder / "tables" / t: about for t, about in self.manifest.get("tables", {}).items()}
         files = (self.folder / f for s in self.steps.values() for f in s.get("files", []))
-        return all(t.is_dir() for t in tables) and all(f.is_file() for f in files)
+        return all(f.is_file() for f in files) and all(
+            home.is_dir() and parquet.content_hash(home) == about["sha256"] for home, about in homes.items()
+        )
 
 
 def earlier_runs(period_folder: Path) -> list[Earlier]:

@@ -66,6 +66,12 @@ def _text(value: str | int | float | bool) -> str:
 
 
 def _missing(file: SourceFile, column, options: list[str], names: list[str], asked: bool) -> str:
+    if len(names) == 1 and (other := next((d for d in (";", "\t", "|") if d in names[0]), None)):
+        shown = {"\t": "\\t"}.get(other, other)
+        return (
+            f'{file.where}: the header is one column, "{names[0][:60]}": set `delimiter: "{shown}"` of the source '
+            f"{file.source}."
+        )
     looked = " or ".join(f'"{o}"' for o in options)
     known = [n for n in names if n]
     remedy = f"map it in `columns` of the source {file.source}"

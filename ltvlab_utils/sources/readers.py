@@ -112,10 +112,12 @@ def _lines(file: SourceFile) -> Iterator[str]:
 
 def _not_decoded(file: SourceFile, encoding: str) -> str:
     data, works = file.path.read_bytes(), []
-    for guess in GUESSES:
+    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # the mark of UTF-16
+    for guess in GUESSES[::-1] if marked else GUESSES:
         try:
-            data.decode(guess)
-            works.append(guess)
+            if guess == "utf-16" or "\0" not in data.decode(guess):
+                data.decode(guess)
+                works.append(guess)
         except UnicodeError:
             continue
     try:

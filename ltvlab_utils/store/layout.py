@@ -87,6 +87,8 @@ def resolve_params(company: str, period: str) -> Params:
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
+    except IsADirectoryError:
+        raise Refused(f"params/{file.parent.name}/{file.name} is a folder: a file of that name is needed.") from None
     except UnicodeDecodeError:
         raise Refused(f"params/{file.parent.name}/{file.name} is not UTF-8: save it as UTF-8.") from None
 

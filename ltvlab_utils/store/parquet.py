@@ -52,7 +52,13 @@ def read_table(connection: ibis.BaseBackend, contract: Contract, folder: Path) -
     if not parts:
         raise ContractError(f'Table "{contract.name}" has no part in {folder.name}/: run the notebook that writes it.')
     for part in parts:
-        tag = (pq.read_schema(part).metadata or {}).get(TAG.encode(), b"").decode()
+        try:
+            tag = (pq.read_schema(part).metadata or {}).get(TAG.encode(), b"").decode()
+        except pa.ArrowInvalid:
+            raise ContractError(
+                f'Table "{contract.name}" is damaged ({folder.parent.parent.name}/tables/{contract.name}/{part.name}): '
+                "run the period again, it will be made anew."
+            ) from None
         if tag != contract.tag:
             raise ContractError(
                 f'Table "{contract.name}" was written under contract "{tag or "none"}", this version reads '

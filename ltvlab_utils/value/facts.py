@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ltvlab_utils import histories as hist
+from ltvlab_utils.errors import Refused
 from ltvlab_utils.periods import add_months
 from ltvlab_utils.value import contracts
 
@@ -125,6 +126,11 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
     if orders is not None:
         histories = hist.histories(orders, people, as_of, settings.models.time_unit, segment_by).to_pandas()
         histories = histories.sort_values("customer_id", ignore_index=True)
+        if len(histories) and histories["revenue_total"].sum() < 0 and not (histories["revenue_total"] > 0).any():
+            raise Refused(
+                f"order_lines: none of {len(histories):,} customers has bought for more than it returned (in all "
+                f"{histories['revenue_total'].sum():,.0f}). Look at the sign of net_amount, and at kind."
+            )
         frames.append(_order_money(orders, as_of))
         report |= hist.report(orders, as_of).to_pandas().iloc[0].to_dict()
     running = _empty({"contract_id": "str", "customer_id": "str"})

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.errors import Refused
@@ -33,6 +34,8 @@ MIN_CUSTOMERS, MIN_REPEATERS = 30, 10  # below, a segment takes the pooled fit
 MIN_CONTRACTS, MIN_CHURNED = 20, 5
 ALIKE = 1e6  # sBG parameters so large that contracts do not differ
 MIN_Q = 1.05  # draws of GammaGamma's q at or below 1 have no mean spend
+SAME_Q = 50.0  # beyond it customers hardly differ in their mean spend
+HEAVY_Q = 1.5  # the mean of spend exists, its variance does not
 
 ALL = hist.ALL
 
@@ -185,6 +188,30 @@ def _spend_by_moments(h: pd.DataFrame) -> Choice:
     return Choice("gamma_gamma", GammaGamma(p=p, q=1e6, v=mean * 1e6 / p), "prior", ("spend_pooled",))
 
 
+def _spend_heavy(h: pd.DataFrame) -> Choice:
+    """GammaGamma with q held at HEAVY_Q, p and v by maximum likelihood: where the free fit ends at a boundary or at a
+    q whose mean spend does not exist (a whale among small customers). Customers do differ there, so each keeps to its
+    own mean."""
+    h = h[(h["frequency"] > 0) & (h["monetary_value"] > 0)]
+    x, z = h["frequency"].to_numpy(float), h["monetary_value"].to_numpy(float)
+    middle = float(np.median(z))
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        params = {"p": float(np.exp(theta[0])), "q": HEAVY_Q, "v": float(middle * np.exp(theta[1]))}
+        rows, (by_p, _, by_v) = GammaGamma._log_likelihood_rows(params, x, z)
+        return -rows.sum(), -np.array([params["p"] * by_p.sum(), params["v"] * by_v.sum()])
+
+    start = np.log([2.0, (HEAVY_Q - 1) / 2])
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-3, 9), (-12, 12)]).x
+    model = GammaGamma(p=float(np.exp(best[0])), q=HEAVY_Q, v=float(middle * np.exp(best[1])))
+    return Choice("gamma_gamma", model, "prior", ("spend_heavy_tail",))
+
+
+def _differ(model) -> bool:
+    """A fit that failed although customers differ: with a large q they do not, and one mean serves all."""
+    return model is not None and bool(model.params.get("q", np.nan) < SAME_Q)
+
+
 def _fit_spend(fits: Fits, h: pd.DataFrame) -> None:
     segments = sorted(h["model_segment"].unique())
     usable = h[(h["frequency"] > 0) & (h["monetary_value"] > 0)]
@@ -201,6 +228,8 @@ def _fit_spend(fits: Fits, h: pd.DataFrame) -> None:
         elif _usable(pooled[0]):
             fits.spend[segment] = Choice("gamma_gamma", pooled[0], "pooled", ("spend_pooled",))
             stands_in.append(segment)
+        elif _differ(model) or _differ(pooled[0]):
+            fits.spend[segment] = _spend_heavy(part if _differ(model) else usable)
         else:
             fits.spend[segment] = _spend_by_moments(h)
         fits.models[("gamma_gamma", segment)] = model
