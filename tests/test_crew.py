@@ -88,6 +88,27 @@ def test_a_failure_stops_the_other_at_once(two):
         until(lambda process=process: not alive(process), 20, "kernels and workers to end")
 
 
+def test_a_kernel_that_dies_before_its_first_cell_is_started_once_more(two, monkeypatch):
+    """Two processes that start kernels at once may pick one port: nothing has run yet, so a second start is safe."""
+    from ltvlab_utils.runner import execute
+
+    monkeypatch.setenv("LTVLAB_WORKERS", "1")
+    books = two / "notebooks"
+    notebook(books / "02_ltv.ipynb", OPEN, total())
+    real, made = execute._Kernel, []
+
+    def stillborn(folder, ahead):
+        kernel = real(folder, ahead)
+        made.append(kernel)
+        if len(made) == 1:
+            kernel.manager.provisioner.process.kill()
+        return kernel
+
+    monkeypatch.setattr(execute, "_Kernel", stillborn)
+    runner.run("small", PERIOD, notebooks_dir=str(books))
+    assert len(made) == 2 and store.read("small", PERIOD).frame("ltv_totals")["value"].tolist() == [10.0]
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_named(two):
     books = place(two, three="os.kill(os.getppid(), 9)\ntime.sleep(600)", four="time.sleep(600)")

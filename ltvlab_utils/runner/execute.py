@@ -156,6 +156,21 @@ class Executed:
     cells: int
 
 
+def _run(job: Job, kernel: _Kernel, on_cell: Callable[[int], None], raised: list[Any]) -> Any:
+    return papermill.execute_notebook(
+        job.step.notebook,
+        job.copy,
+        parameters=job.values,
+        engine_name="ltvlab",
+        kernel_name=KERNEL,
+        progress_bar=False,
+        cwd=job.folder,
+        on_cell=on_cell,
+        on_error=raised.append,
+        kernel=kernel,
+    )
+
+
 def execute(job: Job, on_cell: Callable[[int], None]) -> Executed:
     """Runs the notebook with the job's values, keeps the executed copy. `expected` is the hash of the checked notebook.
 
@@ -168,18 +183,15 @@ def execute(job: Job, on_cell: Callable[[int], None]) -> Executed:
         prepare(job.folder)
     notebook = None
     try:
-        notebook = papermill.execute_notebook(
-            step.notebook,
-            copy,
-            parameters=job.values,
-            engine_name="ltvlab",
-            kernel_name=KERNEL,
-            progress_bar=False,
-            cwd=job.folder,
-            on_cell=on_cell,
-            on_error=raised.append,
-            kernel=kernel,
-        )
+        try:
+            notebook = _run(job, kernel, on_cell, raised)
+        except RuntimeError as error:
+            # Two kernels of two processes that start at once may pick one port: one of them dies before any cell ran.
+            if getattr(error, "ltvlab_cell", (0, None))[1] is not None:
+                raise
+            kernel.end()
+            kernel = _Engine.kernel = _Kernel(job.folder, ahead=False)
+            notebook = _run(job, kernel, on_cell, raised)
     except PapermillExecutionError as error:
         told = error if error.evalue or not raised else raised[0]
         ename, evalue = getattr(told, "ename", error.ename), getattr(told, "evalue", str(told))

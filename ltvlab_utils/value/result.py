@@ -63,7 +63,7 @@ def next_renewals(facts: Facts, fits: fits_.Fits) -> pd.DataFrame:
 
 def _said(segments: pd.Series, words: dict[str, str]) -> pd.Series:
     """The word of each segment; nothing where it has none."""
-    return segments.map(words).fillna("").astype("str")
+    return segments.map(words).astype("object").fillna("").astype("str")
 
 
 def _notes(facts: Facts, fits: fits_.Fits, rates: Rates, c: pd.DataFrame) -> pd.Series:
