@@ -20,6 +20,7 @@ from ltvlab_utils.tables import CONTRACTS
 
 COMPANY_PATTERN = r"[a-z0-9][a-z0-9_-]{0,63}"
 ValueBasis = Literal["net_profit", "gross_profit", "revenue"]
+LIVED = 50_000  # customers up to which a generated company is lived month by month, and its futures are known
 OrderModel = Literal["pareto_nbd", "mbg_nbd"]
 
 
@@ -111,14 +112,26 @@ class Generator(Strict):
     """A generated company: its extracts are made from a seed when they are missing or these settings changed."""
 
     seed: int = Field(7, ge=0, description="seed of the company | | ltvlab sample")
-    customers: int = Field(1200, ge=20, le=50_000, description="customers | customers | ltvlab sample")
+    customers: int = Field(1200, ge=20, le=5_000_000, description="customers | customers | ltvlab sample")
     months: int = Field(36, ge=12, le=240, description="months of history | months | ltvlab sample")
     last_period: str = Field("2025-06", description="last month of the extracts | YYYY-MM | ltvlab sample")
+    world: Literal["misspecified", "home"] = Field(
+        "misspecified", description="home shares the assumptions of the models, misspecified does not | | ltvlab sample"
+    )
+    lines: int | None = Field(
+        None, ge=1, le=200_000_000, description="order lines, above 50,000 customers only | lines | ltvlab sample"
+    )
 
     @field_validator("last_period")
     @classmethod
     def _period(cls, text: str) -> str:
         return str(_value_error(Period.parse, text))
+
+    @model_validator(mode="after")
+    def _lines(self) -> Generator:
+        if self.lines is not None and self.customers <= LIVED:
+            raise ValueError(f"lines goes with more than {LIVED:,} customers; below, they follow from the customers")
+        return self
 
 
 class Tax(Strict):
@@ -327,6 +340,14 @@ def _period_overrides(base: dict[str, Any], changes: dict[str, Any], file: str) 
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = _period_overrides(base[key], value, file) if both else value
     return merged
+
+
+def generator_of(asked: dict[str, Any]) -> Generator:
+    """Settings of a generated company from the options of a command. Raises Refused."""
+    try:
+        return Generator.model_validate(asked)
+    except ValidationError as errors:
+        raise Refused(" ".join(_sentence("ltvlab sample", dict(e)) for e in errors.errors()[:3])) from None
 
 
 def _validated(data: dict[str, Any], file: str) -> Settings:

@@ -290,3 +290,48 @@ def test_importing_the_command_loads_no_heavy_library(workspace):
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_sample_makes_a_company_with_parameters_extracts_and_truth(say, workspace):
+    words = ("sample", "acme", "--customers", "40", "--months", "24", "--seed", "7")
+    code, out, err = say(*words, "--paths", "20", "--also", "eccube", "--also", "xlsx")
+    assert code == 0 and "Next: ltvlab run acme 2025-06" in out and "Traceback" not in err
+    assert (workspace / "params" / "acme" / "company.yaml").is_file()
+    truth = {f.stem for f in (workspace / "data" / ".truth" / "acme").iterdir()}
+    assert {"true_expected", "true_realised", "campaign_effects", "discount_effect", "customers", "faults"} <= truth
+    assert (workspace / "data" / "acme" / "exports" / "eccube" / "order.csv").is_file()
+    assert (workspace / "data" / "acme" / "exports" / "xlsx" / "company.xlsx").is_file()
+    assert say("check", "acme", "2025-06")[0] == 0
+    code, out, _ = say(*words, "--paths", "0")
+    assert code == 0 and "already up to date" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("sample", "Acme!"), "cannot be the name of a company"),
+        (("sample", "acme", "--last-period", "2025-13"), "2025-13"),
+        (("sample", "acme", "--world", "hom"), 'Did you mean "home"'),
+        (("sample", "acme", "--lines", "1000"), "lines goes with more than 50,000 customers"),
+        (("sample", "acme", "--also", "ecube"), 'Did you mean "eccube"'),
+        (("sample", "gen", "--seed", "8"), "seed 7 (asked for 8)"),
+    ],
+)
+def test_sample_refuses_in_a_sentence_and_writes_nothing(say, workspace, words, sentence):
+    file = workspace / "params" / "gen" / "company.yaml"
+    file.parent.mkdir()
+    file.write_text("generator: {seed: 7, customers: 40}\nsources: {order_lines: [{path: order_lines.csv}]}\n")
+    code, _, err = say(*words, "--paths", "0")
+    assert code == 2 and sentence in err and len(err.strip().splitlines()) == 1
+    assert not (workspace / "params" / "acme").exists() and not list((workspace / "data").glob("[!s]*"))
+
+
+def test_a_company_at_scale_is_written_as_parquet(say, workspace):
+    words = ("sample", "large", "--customers", "50001", "--months", "24", "--lines", "120000")
+    code, out, _ = say(*words)
+    assert code == 0 and "Next: ltvlab run large 2025-06" in out
+    assert list((workspace / "data" / "large" / "order_lines").glob("*.parquet"))
+    assert {f.name for f in (workspace / "data" / ".truth" / "large").iterdir()} == {"customers.parquet"}
+    assert say("check", "large", "2025-06")[0] == 0
+    code, _, err = say(*words, "--also", "csv")
+    assert code == 2 and "at most 50,000 customers" in err

@@ -347,7 +347,7 @@ def test_sample_revenue_by_month_and_refused_rows_are_those_of_the_file(sample):
 def test_nothing_staged_lies_after_as_of(sample):
     _, staged = sample
     known_ahead = {
-        "contract_terms": {"ends_on", "notice_due_on"},
+        "contract_terms": {"ends_on", "notice_due_on", "paused_to"},
         "activities": {"next_due_on"},
         "receivables": {"due_on"},
     }

@@ -1,4 +1,4 @@
-"""Campaigns of the sample company: one randomised that works, one randomised that does not, one targeted."""
+"""Campaigns of a generated company: chosen from what it knew at the time, run on its past, and written as tables."""
 
 from __future__ import annotations
 
@@ -7,81 +7,164 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-WINDOW = 60  # days in which each campaign is judged
-EXTRA_ORDERS = 0.7  # orders that C1 adds per treated customer within its window; C2 adds none
+from ltvlab_utils.sample import draws
+from ltvlab_utils.sample.measures import ACTIONS, Applied, with_spill
+
+YEAR = 12  # months of data that a campaign needs before it, to choose by
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What was planned and done, and the orders with the effect of C1 in them."""
+class Campaign:
+    """`back`: months from its start to the end of the data; `who`: buyers (an order in the year before), top (sixth of
+    them by orders), renewing (a notice deadline within six months), holders (a running contract); `waves`: months
+    after the start in which further groups begin (staggered)."""
 
-    orders: pd.DataFrame
-    campaigns: pd.DataFrame
-    assignments: pd.DataFrame
-    touches: pd.DataFrame
+    code: str
+    back: int
+    design: str
+    action: str
+    name: str
+    channel: str
+    department: str
+    cost: int
+    metric: str
+    window: int
+    who: str
+    waves: tuple[int, ...] = (0,)
 
 
-# id, days from its start to the end of the data, design, name, channel, action, department, cost, share treated
 CAMPAIGNS = (
-    ("C1", 167, "randomised", "定期補充のご案内", "mail", "reorder_offer", "営業企画", 900_000, 0.5),
-    ("C2", 120, "randomised", "新製品セミナー", "seminar", "seminar", "マーケティング", 1_800_000, 0.5),
-    ("C3", 242, "targeted", "重点先訪問", "visit", "visit", "営業", 2_400_000, 1.0),
-)
+    Campaign("C1", 6, "randomised", "reorder_offer", "定期補充のご案内", "mail", "営業企画", 900_000, "orders", 60,
+             "buyers"),
+    Campaign("C2", 4, "randomised", "seminar", "新製品セミナー", "seminar", "マーケティング", 1_800_000, "orders", 60,
+             "buyers"),
+    Campaign("C3", 8, "targeted", "visit", "重点先訪問", "visit", "営業", 2_400_000, "orders", 60, "top"),
+    Campaign("C4", 10, "randomised", "renewal_offer", "更新前活用レビュー", "meeting", "カスタマーサクセス", 700_000,
+             "renewals", 183, "renewing"),
+    Campaign("C5", 14, "randomised", "early_order_offer", "早期発注キャンペーン", "mail", "営業企画", 800_000, "orders",
+             60, "buyers"),
+    Campaign("C6", 20, "randomised", "visit", "定期訪問プログラム", "visit", "営業", 3_000_000, "orders", 91, "buyers"),
+    Campaign("C7", 18, "staggered", "success_plan", "専任サクセスチーム", "meeting", "カスタマーサクセス", 6_000_000,
+             "revenue", 183, "holders", (0, 3, 6)),
+    Campaign("C8", 1, "randomised", "upsell_proposal", "追加機能のご提案", "call", "カスタマーサクセス", 500_000,
+             "revenue", 90, "holders"),
+)  # fmt: skip
 
 
-def plan(rng: np.random.Generator, people: pd.DataFrame, orders: pd.DataFrame, first: np.datetime64, days: int) -> Plan:
-    """Chooses the customers of each campaign from the orders of the year before it, and adds the effect of C1."""
-    rows, assigned, touched, extra = [], [], [], []
-    for code, back, design, name, channel, action, department, cost, share in CAMPAIGNS:
-        start = days - back
-        recent = orders[orders["day"].between(start - 365, start - 1)].groupby("customer").size()
-        known = recent.index[people["born"].to_numpy()[recent.index] < start].to_numpy()
-        if design == "targeted":
-            known = np.sort(recent.loc[known].sort_values(kind="stable").index[-max(len(known) // 6, 4) :].to_numpy())
-        block = people["industry"].to_numpy()[known]
-        treated = _randomised(rng, block, share) if design == "randomised" else np.ones(len(known), bool)
-        if code == "C1":
-            alive = people["dies"].to_numpy()[known[treated]] > start + WINDOW
-            who = np.repeat(known[treated], rng.poisson(EXTRA_ORDERS, treated.sum()) * alive)
-            extra.append(pd.DataFrame({"customer": who, "day": start + rng.integers(1, WINDOW, len(who))}))
-        rows.append(
-            (code, name, department, channel, action, start, start + WINDOW - 1, cost, "orders", WINDOW, design, "1")
-        )
-        ids = people["customer_id"].to_numpy()[known]
-        assigned.append(
+@dataclass(frozen=True)
+class Assigned:
+    """A campaign and its customers: `rows` in the order of people, `treated`, `start` (month per row of `rows`, -1 =
+    never), `applied` (weights of all customers of the company)."""
+
+    campaign: Campaign
+    month: int
+    rows: np.ndarray
+    treated: np.ndarray
+    start: np.ndarray
+    block: np.ndarray
+    applied: Applied
+
+
+def starting(month: int, months: int) -> list[Campaign]:
+    """Campaigns that begin in a month of the data."""
+    return [c for c in CAMPAIGNS if months - c.back == month and month >= YEAR]
+
+
+def assign(seed: int, campaign: Campaign, month: int, cast, state, orders: np.ndarray, spill: float) -> Assigned:
+    """Chooses customers by the state and the orders so far ((customers, months) purchase counts of the data)."""
+    people = cast.people
+    last_year = orders[:, max(month - YEAR, 0) : month].sum(axis=1)
+    holds = np.zeros(len(people), bool)
+    renews = np.zeros(len(people), bool)
+    main = state.slots[0]
+    holds[cast.holders] = main.active[:, 0]
+    ahead = main.left[:, 0] - people["notice"].to_numpy()[cast.holders]
+    renews[cast.holders] = main.active[:, 0] & ~main.leaving[:, 0] & (ahead >= 1) & (ahead <= 6)
+    eligible = {"buyers": last_year > 0, "top": last_year > 0, "holders": holds, "renewing": renews}[campaign.who]
+    rows = np.flatnonzero(eligible)
+    if campaign.who == "top":
+        rows = np.sort(rows[np.argsort(-last_year[rows], kind="stable")][: max(len(rows) // 6, 4)])
+    block = people["line"].to_numpy()[rows]
+    rank = _rank(draws.below(draws.keys(seed, campaign.code, people["candidate"].to_numpy()[rows]), "arm"), block)
+    start = np.full(len(rows), -1)
+    if campaign.design == "targeted":
+        start[:] = month
+    elif campaign.design == "randomised":
+        start[rank < 0.5] = month
+    else:  # equal groups, the last never
+        group = (rank * (len(campaign.waves) + 1)).astype(int).clip(max=len(campaign.waves))
+        start = np.array([*(month + w for w in campaign.waves), -1])[group]
+    everyone, begins = np.zeros(len(people), bool), np.full(len(people), month)
+    everyone[rows], begins[rows] = start >= 0, np.where(start >= 0, start, month)
+    weight = with_spill(everyone, people["response"].to_numpy(), people["group"].to_numpy(), spill)
+    return Assigned(campaign, month, rows, start >= 0, start, block, Applied(campaign.action, weight, begins))
+
+
+def _rank(draw: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Place of each within its block, from 0 to below 1: exactly the share is treated in every block."""
+    frame = pd.Series(draw).groupby(block)
+    return ((frame.rank(method="first") - 0.5) / frame.transform("size")).to_numpy()
+
+
+def tables(seed: int, assigned: list[Assigned], ids: np.ndarray, lines: np.ndarray, month_day, last) -> dict:
+    """campaigns, assignments and touches as the company wrote them. `month_day(month)`: first day of a month; `last`:
+    last day of the data, after which nothing is known yet."""
+    rows, arms, touches = [], [], []
+    for one in assigned:
+        c, start = one.campaign, month_day(one.month)
+        ends = start + np.timedelta64(c.window - 1, "D")
+        columns = (c.code, c.name, c.department, c.channel, c.action, start, ends, c.cost, c.metric, c.window, c.design)
+        rows.append((*columns, "1"))
+        began = month_day(np.maximum(one.start, 0))
+        arms.append(
             pd.DataFrame(
                 {
-                    "campaign_id": code,
-                    "customer_id": ids,
-                    "arm": np.where(treated, "treatment", "control"),
-                    "assigned_at": start - 3,
-                    "block": block,
+                    "campaign_id": c.code,
+                    "customer_id": ids[one.rows],
+                    "arm": np.where(one.treated, "treatment", "control"),
+                    "assigned_at": start - np.timedelta64(3, "D"),
+                    "block": lines[one.block] if c.design == "randomised" else None,
+                    "starts_on": np.where(one.treated, began, np.datetime64("NaT"))
+                    if c.design == "staggered"
+                    else np.datetime64("NaT"),
                     "version": "1",
                 }
             )
         )
-        touched.append(
+        treated = np.flatnonzero(one.treated)
+        key = draws.keys(seed, f"touch {c.code}", one.rows[treated])
+        at = began[treated] + np.floor(5 * draws.below(key, "day")).astype("timedelta64[D]")
+        touches.append(
             pd.DataFrame(
                 {
-                    "campaign_id": code,
-                    "customer_id": ids[treated],
-                    "touched_at": start + rng.integers(0, 5, treated.sum()),
-                    "kind": channel,
-                    "cost_amount": round(cost / max(treated.sum(), 1)),
+                    "campaign_id": c.code,
+                    "customer_id": ids[one.rows[treated]],
+                    "touched_at": at,
+                    "kind": c.channel,
+                    "cost_amount": round(c.cost / max(len(treated), 1)),
                 }
             )
         )
-    columns = "campaign_id name department channel action starts_on ends_on cost_amount primary_metric window_days"
-    table = pd.DataFrame(rows, columns=[*columns.split(), "design", "version"])
-    dated = [table, pd.concat(assigned, ignore_index=True), pd.concat(touched, ignore_index=True)]
-    for frame, names in zip(dated, (("starts_on", "ends_on"), ("assigned_at",), ("touched_at",)), strict=True):
-        for column in names:
-            frame[column] = first + frame[column].to_numpy().astype("timedelta64[D]")
-    both = pd.concat([orders, *extra], ignore_index=True).sort_values(["day", "customer"], kind="stable")
-    return Plan(both.reset_index(drop=True), *dated)
+    names = "campaign_id name department channel action starts_on ends_on cost_amount primary_metric window_days"
+    made = (
+        pd.concat(touches, ignore_index=True)
+        if touches
+        else _empty("campaign_id customer_id touched_at kind cost_amount")
+    )
+    arm_names = "campaign_id customer_id arm assigned_at block starts_on version"
+    return {
+        "campaigns": pd.DataFrame(rows, columns=[*names.split(), "design", "version"]),
+        "assignments": pd.concat(arms, ignore_index=True) if arms else _empty(arm_names),
+        "touches": made[made["touched_at"] <= last].reset_index(drop=True) if len(made) else made,
+    }
 
 
-def _randomised(rng: np.random.Generator, block: np.ndarray, share: float) -> np.ndarray:
-    """Complete randomisation within each block: exactly the share is treated, in every block both arms."""
-    rank = pd.Series(rng.random(len(block))).groupby(block).rank(method="first")
-    return (rank <= (pd.Series(block).groupby(block).transform("size") * share).round()).to_numpy()
+def _empty(names: str) -> pd.DataFrame:
+    return pd.DataFrame(columns=names.split())
+
+
+def registry() -> pd.DataFrame:
+    """What each action costs and does, as truth: action, kind, cost_amount, hours."""
+    return pd.DataFrame(
+        [{"action": k, "kind": a.kind, "cost_amount": a.cost, "hours": a.hours} for k, a in ACTIONS.items()]
+    )

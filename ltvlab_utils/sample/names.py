@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 PLACES = (
     "青葉 浅間 朝日 飛鳥 旭川 安曇 石狩 伊吹 磐田 上野 雲仙 永代 大磯 大崎 岡谷 奥羽 小樽 霞 金沢 鎌倉 亀山 北上 木曽 "
@@ -36,3 +37,64 @@ def company_names(rng: np.random.Generator, industry: np.ndarray) -> np.ndarray:
     suffix[order] = np.where(run > 0, "第" + (run + 1).astype(str).astype(object), "")
     base = base + suffix
     return np.where(rng.random(len(base)) < 0.6, "株式会社" + base, base + "株式会社")
+
+
+SURNAMES = [
+    "佐々木",
+    "松本",
+    "井上",
+    "木村",
+    "林",
+    "斎藤",
+    "清水",
+    "山崎",
+    "森",
+    "池田",
+    "橋本",
+    "阿部",
+    "石川",
+    "前田",
+    "藤田",
+    "後藤",
+    "岡田",
+    "長谷川",
+    "村上",
+    "近藤",
+]
+GIVEN = [
+    "翔",
+    "陽子",
+    "健太",
+    "久美子",
+    "修",
+    "真由美",
+    "浩二",
+    "恵子",
+    "直樹",
+    "裕子",
+    "隆",
+    "明美",
+    "学",
+    "智子",
+    "亮太",
+    "里奈",
+    "剛",
+    "千尋",
+    "悟",
+    "香織",
+]
+DEPARTMENTS = ("購買部", "情報システム部", "総務部", "製造部", "営業部", "経営企画部")
+
+
+def variants(names: np.ndarray) -> dict[str, np.ndarray]:
+    """The same firms as shop, accounting and an old list write them: abbreviated, in half-width, with blanks."""
+    series = pd.Series(names)
+    core = series.str.replace("株式会社", "", regex=False)
+    before = series.str.startswith("株式会社")
+    short = np.where(before, "(株)" + core, core + "(株)")
+    return {
+        "shop": np.where(before, "㈱" + core, core + "㈱"),
+        "accounting": np.where(before, "カ）" + core, core + "（カ"),
+        "old_list": np.where(before, "株式会社　" + core, core + "　株式会社"),
+        "short": short,
+    }

@@ -1,83 +1,117 @@
-"""Orders of the sample company: gamma intervals, log-normal rates, year-end buying, death, returns."""
+"""Order lines from the log of a company, its products, and what the warehouse and the accounts add to them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-# orders a month (median), spread of the log rate, yen an order (median), margin
-SHAPE = {
-    "software": (0.35, 0.8, 420_000, 0.45),
-    "manufacturing": (0.75, 0.8, 380_000, 0.33),
-    "wholesale": (1.10, 0.8, 210_000, 0.24),
-}
-# factor on the order rate by calendar month, January to December
-SEASON = {
-    "software": [1.0] * 12,
-    "manufacturing": [1, 1, 1.25, 0.95, 1, 1, 1, 0.8, 1, 1, 1, 1],
-    "wholesale": [0.9, 1.1, 2.0, 0.6, 0.95, 1, 1, 0.85, 1, 1, 1, 1.1],
-}
-REGULARITY = 1.8  # shape of the gamma intervals; 1 would be the Poisson process of the textbooks
+from ltvlab_utils.sample import draws
+from ltvlab_utils.sample.dynamics import back_share
+from ltvlab_utils.sample.history import History
+
+DAY = np.timedelta64(1, "D")
+A_LINE = 8  # goods of each line of business
+CATEGORIES = ("消耗品", "部品", "機器", "保守部材")
+GOODS = ("software", "manufacturing", "wholesale")
 
 
-def order_days(rng: np.random.Generator, people: pd.DataFrame, first: np.datetime64, days: int) -> pd.DataFrame:
-    """Purchase days: customer (row of `people`), day (0 = first day of the data)."""
-    n = len(people)
-    rate = np.clip(people["rate"].to_numpy(), 0.02, 6.0) / 30.4375
-    most = int(np.ceil(rate.max() * days * 2.2)) + 8
-    steps = rng.gamma(REGULARITY, 1 / REGULARITY, (n, most)) / rate[:, None]
-    born = people["born"].to_numpy()
-    # a customer of before the data is met somewhere within an interval; a new one orders on its first day
-    steps[:, 0] = np.where(born < 0, steps[:, 0] * rng.random(n), 0.0)
-    clock = np.cumsum(steps, axis=1)
-    months = (first + np.arange(days)).astype("datetime64[M]").astype(int) % 12
-    found = []
-    for industry, season in SEASON.items():
-        rows = np.flatnonzero(people["industry"].to_numpy() == industry)
-        busy = np.r_[0.0, np.cumsum(np.asarray(season, float)[months])]
-        start = np.interp(np.maximum(born[rows], 0), np.arange(days + 1), busy)
-        day = np.interp(clock[rows] + start[:, None], busy, np.arange(days + 1), right=np.inf)
-        customer = np.broadcast_to(rows[:, None], day.shape)
-        kept = np.isfinite(day)
-        found.append(pd.DataFrame({"customer": customer[kept], "day": np.floor(day[kept]).astype(int)}))
-    orders = pd.concat(found, ignore_index=True)
-    dies, lapses = (people[c].to_numpy()[orders["customer"]] for c in ("dies", "lapses"))
-    draw = rng.random(len(orders))
-    fading = (orders["day"] > dies - 120) & (draw < 0.4)
-    lapsed = (orders["day"] > lapses) & (draw < 0.5)
-    alive = (orders["day"] < dies) & (orders["day"] < days) & ~fading & ~lapsed
-    return orders[alive].sort_values(["day", "customer"], kind="stable", ignore_index=True)
+def order_days(history: History) -> pd.DataFrame:
+    """One row an order: row (of people), day (0 = first of the data), amount, back (share that comes back), cancelled.
+
+    Most orders that fall on a weekend are placed on the Monday after, or the Friday before at the end of a month.
+    """
+    setting = history.setting
+    table = pd.DataFrame({k: np.concatenate([m[k] for m in history.log.orders]) for k in history.log.orders[0]})
+    first = setting.month_day(table["month"].to_numpy())
+    length = (setting.month_day(table["month"].to_numpy() + 1) - first).astype(int)
+    at = first + np.floor(table["place"].to_numpy() * length).astype("timedelta64[D]")
+    weekday = (at.astype("datetime64[D]").view("int64") + 3) % 7  # 0 = Monday
+    key = history.cast.keys[table["row"].to_numpy(), 0]
+    count = table["count"].to_numpy()
+    moves = (weekday >= 5) & (draws.below(key, "weekend", count) < 0.9)
+    later = at + np.where(moves, 7 - weekday, 0).astype("timedelta64[D]")
+    earlier = np.maximum(at - np.where(moves, weekday - 4, 0).astype("timedelta64[D]"), first)
+    at = np.where(later.astype("datetime64[M]") == first.astype("datetime64[M]"), later, earlier)
+    returned = ~table["cancelled"] & (table["net"] < table["amount"])
+    out = table.assign(
+        day=(at - setting.first_day).astype(int), back=np.where(returned, back_share(key, count), 0.0), key=key
+    )
+    return out.sort_values(["day", "row", "count"], ignore_index=True)
 
 
-def order_lines(
-    rng: np.random.Generator, orders: pd.DataFrame, people: pd.DataFrame, first: np.datetime64, days: int
-) -> pd.DataFrame:
-    """Lines of the orders, returns included, in order of date."""
-    per_order = 1 + rng.poisson(2.0, len(orders))
-    row = np.repeat(np.arange(len(orders)), per_order)
-    line = np.arange(len(row)) - np.repeat(np.cumsum(per_order) - per_order, per_order) + 1
-    who = people.iloc[orders["customer"].to_numpy()[row]]
-    day = orders["day"].to_numpy()[row]
-    prices = 1.02 ** (day / 365.25)
-    size = who["spend"].to_numpy() * prices * rng.lognormal(-0.18, 0.6, len(row)) / per_order[row]
-    net = np.maximum(np.round(size), 100)
-    margin = who["margin"].to_numpy() + rng.normal(0, 0.04, len(row))
-    product = rng.integers(0, 8, len(row)) + who["line"].to_numpy() * 8
-    discount = np.where(rng.random(len(row)) < 0.15, np.round(net * rng.uniform(0.03, 0.12, len(row))), 0)
-    minute = (8 * 60 + 30 + rng.integers(0, 600, len(orders)))[row]
-    ship = day + rng.integers(1, 9, len(orders))[row]
-    cancelled = (rng.random(len(orders)) < 0.006)[row]
-    backlog = ~cancelled & (ship >= days)
+def products(seed: int) -> pd.DataFrame:
+    """Product master: eight goods a line of business, three services under contract; one good has a successor."""
+    rng = draws.stream(seed, "products")
+    n = np.arange(A_LINE * len(GOODS))
+    price = np.round(np.exp(rng.normal(9.2, 0.8, len(n))), -2).clip(min=500)
+    goods = pd.DataFrame(
+        {
+            "product_id": "P-" + pd.Series(n + 1).astype(str).str.zfill(3),
+            "name": [f"{CATEGORIES[i % len(CATEGORIES)]} {chr(65 + i // A_LINE)}{i % A_LINE + 1:02d}" for i in n],
+            "line": np.array(GOODS)[n // A_LINE],
+            "kind": "goods",
+            "list_price": price,
+            "standard_cost": np.round(price * rng.uniform(0.5, 0.75, len(n)), -1),
+            "sold_until": np.where(n == 10, np.datetime64("2024-03-31"), np.datetime64("NaT")),
+            "successor_id": np.where(n == 10, "P-012", None),
+        }
+    )
+    services = pd.DataFrame(
+        {"product_id": ["S-001", "S-002", "S-003"], "name": ["業務クラウド", "保守サービス", "分析オプション"]}
+    )
+    return pd.concat([goods, services.assign(line="service", kind="service")], ignore_index=True)
+
+
+def _split(rng: np.random.Generator, amount: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Whole yen of each line, so that the lines of an order add up to its amount."""
+    order = np.repeat(np.arange(len(lines)), lines)
+    weight = rng.gamma(2.0, 1.0, len(order))
+    share = weight / np.bincount(order, weight)[order]
+    net = np.floor(amount[order] * share)
+    last = np.cumsum(lines) - 1
+    net[last] += amount - np.bincount(order, net)
+    return net
+
+
+def order_lines(history: History, days: pd.DataFrame, goods: pd.DataFrame, ids: np.ndarray) -> pd.DataFrame:
+    """Lines of the orders, returns included, in order of date; amounts are whole yen without tax."""
+    setting, people = history.setting, history.people
+    rng = draws.stream(setting.seed, "order lines")
+    per_order = 1 + rng.poisson(2.0, len(days))
+    order = np.repeat(np.arange(len(days)), per_order)
+    line = np.arange(len(order)) - np.repeat(np.cumsum(per_order) - per_order, per_order)
+    row = days["row"].to_numpy()[order]
+    net = _split(rng, days["amount"].to_numpy(), per_order)
+    first = (line == 0) & (rng.random(len(order)) < 0.6)
+    favourite = draws.below(draws.keys(setting.seed, "favourite", people["candidate"].to_numpy()), "good")[row]
+    within = np.where(first, np.floor(favourite * A_LINE), (rng.integers(0, A_LINE, len(order)) + line) % A_LINE)
+    product = (people["line"].to_numpy()[row] * A_LINE + within).astype(int)
+    product = np.where((product == 10) & (days["day"].to_numpy()[order] > setting.days * 0.6), 11, product)
+    units = np.maximum(np.round(net / goods["list_price"].to_numpy()[product]), 1)
+    margin = people["margin"].to_numpy()[row] + rng.normal(0, 0.03, len(order))
+    day = days["day"].to_numpy()[order]
+    minute = (8 * 60 + 30 + rng.integers(0, 600, len(days)))[order]
+    ship = day + rng.integers(1, 9, len(days))[order]
+    cancelled = days["cancelled"].to_numpy()[order]
+    backlog = ~cancelled & (ship >= setting.days)
+    date = lambda d: setting.first_day + np.asarray(d).astype("timedelta64[D]")  # noqa: E731
+    none = np.datetime64("NaT")
+    discount = np.where(rng.random(len(order)) < 0.15, np.round(net * rng.uniform(0.03, 0.12, len(order))), 0)
+    through = people["through"].to_numpy()[row]
     frame = pd.DataFrame(
         {
-            "order_id": "SO" + pd.Series(row + 1).astype(str).str.zfill(6),
-            "line_no": line,
-            "customer_id": who["customer_id"].to_numpy(),
-            "ordered_at": first + day.astype("timedelta64[D]") + minute.astype("timedelta64[m]"),
+            "order_id": "SO" + pd.Series(order + 1).astype(str).str.zfill(6),
+            "line_no": line + 1,
+            "customer_id": ids[row],
+            "ordered_at": date(day).astype("datetime64[s]") + minute.astype("timedelta64[m]"),
             "status": np.select([cancelled, backlog], ["cancelled", "backlog"], "confirmed"),
-            "shipped_on": np.where(cancelled | backlog, np.datetime64("NaT"), first + ship.astype("timedelta64[D]")),
-            "product_id": "P-" + pd.Series(product + 1).astype(str).str.zfill(3),
-            "quantity": rng.integers(1, 21, len(row)),
+            "shipped_on": np.where(cancelled | backlog, none, date(ship)),
+            "invoiced_on": np.where(cancelled | backlog, none, _month_end(date(ship))),
+            "bill_to_id": np.where(through >= 0, ids[through.clip(0)], None),
+            "end_user_id": np.where(through >= 0, ids[row], None),
+            "product_id": goods["product_id"].to_numpy()[product],
+            "category": np.array(CATEGORIES)[product % len(CATEGORIES)],
+            "quantity": units.astype(int),
             "net_amount": net.astype(int),
             "discount_amount": discount.astype(int),
             "cost_amount": np.round(net * (1 - margin)).astype(int),
@@ -86,49 +120,34 @@ def order_lines(
             "returns_order_id": None,
         }
     )
-    back = frame[(frame["status"] == "confirmed") & (rng.random(len(frame)) < 0.012)].copy()
-    came = back["ordered_at"] + pd.to_timedelta(rng.integers(9, 40, len(back)), unit="D")
-    back = back.assign(
-        returns_order_id=back["order_id"],
-        order_id="RT" + pd.Series(np.arange(len(back)) + 1, index=back.index).astype(str).str.zfill(6),
-        line_no=1,
-        ordered_at=came,
-        shipped_on=came.dt.normalize(),
-        kind="return",
-        discount_amount=0,
-        **{c: -back[c] for c in ("quantity", "net_amount", "cost_amount")},
-    )
-    back = back[back["ordered_at"] < np.datetime64(first + np.timedelta64(days, "D"), "us")]
+    back = _returns(rng, setting, frame, days, order)
     both = pd.concat([frame, back], ignore_index=True)
     return both.sort_values(["ordered_at", "order_id", "line_no"], kind="stable", ignore_index=True)
 
 
-def with_faults(rng: np.random.Generator, lines: pd.DataFrame) -> pd.DataFrame:
-    """The lines as a system would hand them over: a few rows that no review can use, and dates and codes as text."""
-    moments = {"ordered_at": "%Y/%m/%d %H:%M", "shipped_on": "%Y/%m/%d"}
-    out = lines.assign(**{c: lines[c].dt.strftime(form) for c, form in moments.items()}).astype(object)
-    rows = rng.permutation(len(out))
-    guests, empty, dates, codes, twice = np.split(rows[: min(60, len(rows) // 8)], [36, 43, 50, 53])
-    out.loc[guests, "customer_id"] = None
-    out.loc[empty, "net_amount"] = None
-    out.loc[dates, "ordered_at"] = np.resize(["未定", "2024/13/05 10:00", "2023/02/30 09:15"], len(dates))
-    out.loc[codes, "status"] = "保留"
-    doubled = np.sort(np.r_[np.arange(len(out)), twice])
-    return out.iloc[doubled].reset_index(drop=True)
+def _month_end(day: np.ndarray) -> np.ndarray:
+    return (day.astype("datetime64[M]") + 1).astype("datetime64[D]") - DAY
 
 
-def products() -> pd.DataFrame:
-    """Product master: eight goods a line, two services under contract."""
-    goods = pd.DataFrame({"n": np.arange(24)})
-    lines = np.array(list(SHAPE))[goods["n"] // 8]
-    services = pd.DataFrame(
-        {"product_id": ["S-001", "S-002"], "name": ["業務クラウド", "保守サービス"], "line": "service"}
+def _returns(rng, setting, frame: pd.DataFrame, days: pd.DataFrame, order: np.ndarray) -> pd.DataFrame:
+    """Return lines of shipped orders, each naming its order; some come back in part, nine to forty days later."""
+    share = days["back"].to_numpy()
+    wait = rng.integers(9, 40, len(days))
+    which = (share[order] > 0) & (frame["status"] == "confirmed").to_numpy()
+    back, part = frame[which].copy(), share[order][which]
+    came = back["ordered_at"] + pd.to_timedelta(wait[order][which], unit="D")
+    number = pd.factorize(back["order_id"])[0] + 1
+    for column in ("net_amount", "cost_amount"):
+        back[column] = -np.round(back[column] * part).astype(int)
+    back["quantity"] = -np.floor(back["quantity"] * part).astype(int)  # 0: a part of the price, the goods stay
+    back = back.assign(
+        returns_order_id=back["order_id"],
+        order_id="RT" + pd.Series(number, index=back.index).astype(str).str.zfill(6),
+        ordered_at=came,
+        shipped_on=came.dt.normalize(),
+        invoiced_on=_month_end(came.to_numpy().astype("datetime64[D]")),
+        kind="return",
+        discount_amount=0,
     )
-    frame = pd.DataFrame(
-        {
-            "product_id": "P-" + (goods["n"] + 1).astype(str).str.zfill(3),
-            "name": "商品" + (goods["n"] + 1).astype(str),
-            "line": lines,
-        }
-    )
-    return pd.concat([frame.assign(kind="goods"), services.assign(kind="service")], ignore_index=True)
+    end = setting.first_day + np.timedelta64(setting.days, "D")
+    return back[back["ordered_at"] < end.astype("datetime64[s]")]

@@ -1,163 +1,154 @@
-"""Work around the sample company's sales: owners, support, usage, activities, invoices, targets."""
+"""What customers do with the product and what serving them takes: support, usage, milestones, surveys, contacts."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
-from ltvlab_utils.periods import Period
-from ltvlab_utils.sample.names import SALES, SUCCESS
+from ltvlab_utils.sample import draws
+from ltvlab_utils.sample.dynamics import YEN_AN_HOUR
+from ltvlab_utils.sample.futures import ticket_hours
+from ltvlab_utils.sample.history import History
+from ltvlab_utils.sample.names import DEPARTMENTS, GIVEN, SURNAMES
 
-HOUR_COST = 6_000  # yen an hour of support
-
-
-def _date(first: np.datetime64, day) -> np.ndarray:
-    return first + np.asarray(day).astype("timedelta64[D]")
-
-
-def spans(
-    people: pd.DataFrame, lines: pd.DataFrame, monthly: pd.DataFrame, first: np.datetime64, days: int
-) -> pd.DataFrame:
-    """First and last day with business of each customer (rows of `people`; absent ones are left out)."""
-    met = pd.concat(
-        [
-            lines[["customer_id", "ordered_at"]].set_axis(["customer_id", "at"], axis=1),
-            monthly[["customer_id", "month"]].set_axis(["customer_id", "at"], axis=1),
-            monthly[["customer_id"]].assign(at=monthly["month"] + pd.Timedelta(days=27)),
-        ]
-    )
-    day = (met["at"].dt.normalize() - pd.Timestamp(first)).dt.days.clip(0, days - 1)
-    found = day.groupby(met["customer_id"]).agg(["min", "max"])
-    return people.join(found, on="customer_id").dropna(subset=["min"]).astype({"min": int, "max": int})
+USAGE_PULL = 0.9  # effect of satisfaction, a month before, on the log of usage
+MILESTONES = (("キックオフ", 14), ("初回ログイン", 30), ("本番稼働", 90), ("定着確認", 180))
 
 
-def _events(rng: np.random.Generator, life: pd.DataFrame, per_month: np.ndarray) -> pd.DataFrame:
-    """Days of events while a customer is served, at a rate per month: position in `life`, day; sorted by day."""
-    length = (life["max"] - life["min"] + 1).to_numpy()
-    count = rng.poisson(per_month * length / 30.4375)
-    who = np.repeat(np.arange(len(life)), count)
-    day = life["min"].to_numpy()[who] + np.floor(rng.random(len(who)) * length[who]).astype(int)
-    return pd.DataFrame({"who": who, "day": day}).sort_values(["day", "who"], kind="stable", ignore_index=True)
-
-
-def owners(rng: np.random.Generator, people: pd.DataFrame, life: pd.DataFrame, first: np.datetime64) -> pd.DataFrame:
-    """Sales owners of all, success owners of those under contract; some sales owners hand over after 20 months."""
-    begins = pd.DataFrame({"customer_id": life["customer_id"], "valid_from": _date(first, life["min"])})
-    seller = np.array(SALES)[rng.integers(0, len(SALES), len(life))]
-    sales = begins.assign(role="sales", owner=seller, department="営業部")
-    success = begins[life["subscribes"].to_numpy()].assign(role="success", department="カスタマーサクセス部")
-    success["owner"] = np.array(SUCCESS)[rng.integers(0, len(SUCCESS), len(success))]
-    moved_on = np.datetime64(pd.Timestamp(first) + pd.DateOffset(months=21), "D")
-    moves = (rng.random(len(sales)) < 0.15) & (sales["valid_from"] < moved_on).to_numpy()
-    sales["valid_to"] = np.where(moves, moved_on - np.timedelta64(1, "D"), np.datetime64("NaT"))
-    next_owner = np.array(SALES)[rng.integers(0, len(SALES), moves.sum())]
-    after = sales[moves].assign(owner=next_owner, valid_from=moved_on, valid_to=pd.NaT)
-    both = pd.concat([sales, after, success], ignore_index=True)
-    both = both.sort_values(["customer_id", "role", "valid_from"], ignore_index=True)
-    return both[["customer_id", "role", "owner", "department", "valid_from", "valid_to"]]
-
-
-def support(rng: np.random.Generator, people: pd.DataFrame, life: pd.DataFrame, first: np.datetime64) -> pd.DataFrame:
-    """Support entries; a few customers ask for several times as much."""
-    found = _events(rng, life, 0.25 * life["load"].to_numpy() * np.where(life["subscribes"], 1.6, 0.8))
-    hours = np.maximum(np.round(rng.gamma(1.5, 1.2, len(found)), 1), 0.1)
-    return pd.DataFrame(
+def support(history: History, ids: np.ndarray) -> pd.DataFrame:
+    """support_costs: the tickets of each month, with the hours that the truth counts."""
+    setting, found = history.setting, []
+    for month, mean in enumerate(history.log.tickets):
+        cells, count, hours, _ = ticket_hours(history.cast, mean[:, None], month)
+        first = setting.month_day(month)
+        length = int((setting.month_day(month + 1) - first).astype(int))
+        key = draws.keys(setting.seed, "ticket day", cells, month)
+        day = first + np.floor(length * draws.below(key, "day", count)).astype("timedelta64[D]")
+        kind = np.searchsorted([0.75, 0.9], draws.below(key, "kind", count))
+        found.append(pd.DataFrame({"row": cells, "occurred_on": day, "hours": hours, "kind": kind}))
+    table = pd.concat(found, ignore_index=True)
+    out = pd.DataFrame(
         {
-            "customer_id": life["customer_id"].to_numpy()[found["who"]],
-            "occurred_on": _date(first, found["day"]),
-            "hours": hours,
-            "cost_amount": np.round(hours * HOUR_COST).astype(int),
-            "kind": rng.choice(["ticket", "onsite", "training"], len(found), p=[0.75, 0.15, 0.10]),
+            "customer_id": ids[table["row"]],
+            "occurred_on": table["occurred_on"],
+            "hours": np.round(table["hours"], 2),
+            "cost_amount": np.round(table["hours"] * YEN_AN_HOUR).astype(int),
+            "kind": np.array(["ticket", "onsite", "training"])[table["kind"]],
         }
     )
+    return out.sort_values(["occurred_on", "customer_id", "cost_amount"], ignore_index=True)
 
 
-def usage(rng: np.random.Generator, terms: pd.DataFrame, first: np.datetime64, days: int) -> pd.DataFrame:
-    """Active users by week of each customer under contract, falling over the weeks before notice is given."""
-    stop = terms["outcome_on"].where(terms["outcome"] == "cancelled_early", terms["ends_on"])
-    left = terms["outcome_on"].where(terms["outcome"].isin(["churned", "cancelled_early"]))
-    span = terms.assign(stop=stop, left=left).groupby("customer_id", as_index=False)
-    span = span.agg(start=("starts_on", "min"), stop=("stop", "max"), left=("left", "max"))
-    monday = pd.Timestamp(first) + pd.Timedelta(days=(7 - pd.Timestamp(first).weekday()) % 7)
-    end = pd.Timestamp(first) + pd.Timedelta(days=days - 1)
-    span["level"] = np.maximum(rng.lognormal(2.6, 0.8, len(span)), 1)
-    grid = span.merge(pd.DataFrame({"week": pd.date_range(monday, end, freq="7D")}), how="cross")
-    grid = grid[(grid["week"] >= grid["start"]) & (grid["week"] <= grid["stop"])]
-    ahead = (grid["left"] - grid["week"]).dt.days
-    fading = np.where(ahead < 112, np.clip(ahead / 112, 0.15, 1), 1.0)
-    users = rng.poisson(grid["level"].to_numpy() * fading)
-    return grid[["customer_id", "week"]].assign(metric="active_users", value=users.astype(float)).reset_index(drop=True)
-
-
-def activities(
-    rng: np.random.Generator, people: pd.DataFrame, life: pd.DataFrame, owner: pd.DataFrame, first: np.datetime64
-) -> pd.DataFrame:
-    """Contacts by the sales owner, more often with large customers; some promise a follow-up."""
-    found = _events(rng, life, 0.18 * np.exp(0.4 * life["size"].to_numpy()))
-    current = owner[owner["role"] == "sales"].drop_duplicates("customer_id").set_index("customer_id")["owner"]
-    customer = life["customer_id"].to_numpy()[found["who"]]
-    due = found["day"].to_numpy() + rng.integers(10, 60, len(found))
-    promised = rng.random(len(found)) < 0.3
+def usage(history: History, ids: np.ndarray) -> pd.DataFrame:
+    """Active users (software) or machine hours (others) by week of every customer under contract."""
+    setting, people = history.setting, history.people
+    rng = draws.stream(setting.seed, "usage")
+    rows = history.cast.holders
+    mood, fading, paid = (np.array(getattr(history.log, t))[:, rows] for t in ("mood", "fading", "revenue"))
+    before = np.vstack([mood[:1], mood[:-1]])  # what is felt shows in use a month later
+    monday = setting.first_day + np.timedelta64((7 - pd.Timestamp(setting.first_day).weekday()) % 7, "D")
+    weeks = monday + np.arange(0, setting.days - int((monday - setting.first_day).astype(int)) - 6, 7).astype(
+        "timedelta64[D]"
+    )
+    month = (weeks.astype("datetime64[M]") - setting.first_day.astype("datetime64[M]")).astype(int)
+    level = np.maximum(np.exp(2.6 + 0.8 * people["size"].to_numpy()[rows]), 2.0)
+    mean = level * np.exp(USAGE_PULL * before[month] + 0.15 * rng.standard_normal((len(weeks), len(rows))))
+    value = rng.poisson(np.minimum(mean * fading[month], 1e6))
+    week, who = np.nonzero(paid[month] > 0)
+    software = people["line"].to_numpy()[rows][who] == 0
     return pd.DataFrame(
         {
-            "customer_id": customer,
-            "occurred_on": _date(first, found["day"]),
-            "kind": rng.choice(["visit", "call", "mail", "meeting"], len(found), p=[0.3, 0.35, 0.2, 0.15]),
-            "owner": current.reindex(customer).to_numpy(),
-            "hours": np.round(rng.uniform(0.2, 3.0, len(found)), 1),
-            "next_due_on": np.where(promised, _date(first, due), np.datetime64("NaT")),
+            "customer_id": ids[rows[who]],
+            "week": weeks[week],
+            "metric": np.where(software, "active_users", "machine_hours"),
+            "value": value[week, who].astype(float),
         }
-    )
+    ).sort_values(["customer_id", "week"], ignore_index=True)
 
 
-def receivables(rng: np.random.Generator, lines: pd.DataFrame, first: np.datetime64, days: int) -> pd.DataFrame:
-    """One invoice a customer and month of orders, due at the end of the next month; a few are written off."""
-    month = lines["ordered_at"].dt.to_period("M")
-    sold = lines[lines["status"] == "confirmed"].groupby([month, "customer_id"])["net_amount"].sum()
-    table = sold[sold > 0].rename_axis(["month", "customer_id"]).reset_index(name="amount")
-    end = pd.Timestamp(first) + pd.Timedelta(days=days - 1)
-    invoiced = table["month"].dt.end_time.dt.normalize()
-    due = (table["month"] + 1).dt.end_time.dt.normalize()
-    late = np.where(rng.random(len(table)) < 0.12, rng.integers(5, 60, len(table)), rng.integers(-3, 1, len(table)))
-    lost = (rng.random(len(table)) < 0.004) & (due < end - pd.Timedelta(days=90)).to_numpy()
-    paid = due + pd.to_timedelta(late, unit="D")
-    return pd.DataFrame(
+def milestones(history: History, terms: pd.DataFrame, ids: np.ndarray) -> pd.DataFrame:
+    """Onboarding of contracts that began within the data; customers that are not content are late."""
+    setting = history.setting
+    rng = draws.stream(setting.seed, "milestones")
+    last = setting.first_day + np.timedelta64(setting.days - 1, "D")
+    new = terms[(terms["term_no"] == 1) & (terms["starts_on"] >= setting.first_day)].reset_index(drop=True)
+    row = pd.Series(np.arange(len(ids)), index=ids).reindex(new["customer_id"]).to_numpy(int)
+    started = new["starts_on"].to_numpy().astype("datetime64[M]") - setting.first_day.astype("datetime64[M]")
+    mood = np.array(history.log.mood)[started.astype(int), row]
+    parts = []
+    for name, days in MILESTONES:
+        due = new["starts_on"].to_numpy().astype("datetime64[D]") + np.timedelta64(days, "D")
+        late = np.round(days * rng.normal(0.0, 0.15, len(new)) + np.maximum(-mood, 0) * 0.25 * days).astype(int)
+        done = due + late.astype("timedelta64[D]")
+        reached = (done <= last) & (rng.random(len(new)) < expit(3.2 + 0.8 * mood))
+        part = {"customer_id": new["customer_id"], "contract_id": new["contract_id"], "name": name, "due_on": due}
+        parts.append(pd.DataFrame({**part, "done_on": np.where(reached, done, np.datetime64("NaT"))}))
+    return pd.concat(parts, ignore_index=True).sort_values(["due_on", "contract_id"], ignore_index=True)
+
+
+def surveys(history: History, ids: np.ndarray) -> pd.DataFrame:
+    """Surveys of March and September, 0 to 10; content customers answer more often, so a blank is not neutral."""
+    setting = history.setting
+    rng = draws.stream(setting.seed, "surveys")
+    mood, alive, found = np.array(history.log.mood), np.array(history.log.alive), []
+    for month in range(setting.months):
+        day = setting.month_day(month)
+        if str(day)[5:7] not in ("03", "09"):
+            continue
+        asked = np.flatnonzero(alive[month] & (rng.random(len(ids)) < 0.6))
+        felt = mood[month][asked]
+        answers = rng.random(len(asked)) < expit(-0.4 + 0.7 * felt)
+        score = np.clip(np.round(7 + 1.4 * felt + rng.normal(0, 1.0, len(asked))), 0, 10)
+        sent = day + np.timedelta64(9, "D")
+        back = sent + rng.integers(0, 15, len(asked)).astype("timedelta64[D]")
+        found.append(
+            pd.DataFrame(
+                {
+                    "customer_id": ids[asked],
+                    "sent_on": sent,
+                    "answered_on": np.where(answers, back, np.datetime64("NaT")),
+                    "score": np.where(answers, score, np.nan),
+                }
+            )
+        )
+    columns = ["customer_id", "sent_on", "answered_on", "score"]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+
+
+def contacts(history: History, ids: np.ndarray) -> pd.DataFrame:
+    """People at customers with their consent; where a contact changed in April or October, the one before has left."""
+    setting = history.setting
+    rng = draws.stream(setting.seed, "contacts")
+    turned = np.array(history.log.turned)
+    many = 1 + rng.binomial(2, 0.35, len(ids))
+    row = np.repeat(np.arange(len(ids)), many)
+    month, moved = np.nonzero(turned)
+    left = setting.month_day(month) - np.timedelta64(1, "D")
+    row = np.r_[row, moved]
+    n = len(row)
+    basis = rng.choice(["contract", "exhibition", "web_form", "none"], n, p=[0.45, 0.2, 0.25, 0.1])
+    number = pd.Series(row).groupby(row).cumcount().to_numpy() + 1
+    code = pd.Series(ids[row]).str.lower() + "-" + pd.Series(number).astype(str)
+    out = pd.DataFrame(
         {
-            "invoice_id": "INV" + pd.Series(np.arange(1, len(table) + 1)).astype(str).str.zfill(6),
-            "customer_id": table["customer_id"],
-            "invoiced_on": invoiced,
-            "due_on": due,
-            "paid_on": paid.where((paid <= end) & ~lost),
-            "amount": table["amount"],
-            "written_off": np.where(lost, np.round(table["amount"] * 0.8), np.nan),
+            "contact_id": "P" + pd.Series(np.arange(1, n + 1)).astype(str).str.zfill(6),
+            "customer_id": ids[row],
+            "name": [f"{a} {b}" for a, b in zip(rng.choice(SURNAMES, n), rng.choice(GIVEN, n), strict=True)],
+            "department": rng.choice(DEPARTMENTS, n),
+            "role": rng.choice(["担当", "課長", "部長", "役員"], n, p=[0.5, 0.28, 0.17, 0.05]),
+            "email": code + "@mail.example",
+            "postal_code": [
+                f"{a:03d}-{b:04d}" for a, b in zip(rng.integers(1, 999, n), rng.integers(0, 9999, n), strict=True)
+            ],
+            "address": rng.choice(
+                ["東京都千代田区", "大阪府大阪市北区", "愛知県名古屋市中区", "宮城県仙台市青葉区"], n
+            ),
+            "consent_basis": basis,
+            "consent_evidence": np.where(basis == "none", None, "form-" + pd.Series(np.arange(n)).astype(str)),
+            "opt_out_mail": (rng.random(n) < 0.08) | (basis == "none"),
+            "opt_out_dm": rng.random(n) < 0.03,
+            "left_on": np.r_[np.full(n - len(moved), np.datetime64("NaT"), "datetime64[D]"), left],
         }
     )
-
-
-def targets(
-    rng: np.random.Generator, lines: pd.DataFrame, monthly: pd.DataFrame, end: Period, months: int
-) -> pd.DataFrame:
-    """Budget of revenue and gross profit by month and fiscal year from April: a little above what then came."""
-    first = end.shift(1 - months)
-    kept = lines[lines["status"] != "cancelled"]
-    goods = kept.groupby(kept["ordered_at"].dt.to_period("M"))[["net_amount", "cost_amount"]].sum()
-    fees = monthly.groupby(monthly["month"].dt.to_period("M"))[["amount", "cost"]].sum().set_axis(goods.columns, axis=1)
-    every = pd.period_range(str(first), str(end), freq="M")
-    actual = goods.add(fees, fill_value=0).reindex(every, fill_value=0)
-    table = pd.DataFrame(
-        {"revenue": actual["net_amount"], "gross_profit": actual["net_amount"] - actual["cost_amount"]}
-    )
-    smooth = table.rolling(3, center=True, min_periods=1).mean() * 0.5 + table * 0.5
-    planned = smooth * 1.03 * rng.lognormal(0, 0.02, (len(table), 1))
-    last = end.fiscal_year_start(4).shift(11)
-    coming = pd.period_range(str(end.shift(1)), str(last), freq="M")
-    if len(coming):
-        planned = pd.concat([planned, (planned.shift(12, freq="M") * 1.08).loc[lambda p: p.index.isin(coming)]])
-    long = planned.round(-4).rename_axis("month").reset_index().melt("month", var_name="metric_id", value_name="target")
-    long["year"] = "FY" + (long["month"] - 3).dt.year.astype(str)
-    year = long.groupby(["year", "metric_id"]).agg(target=("target", "sum"), n=("target", "size")).reset_index()
-    year = year[year["n"] == 12].rename(columns={"year": "fiscal_period"})
-    both = pd.concat([long.assign(fiscal_period=long["month"].astype(str)), year], ignore_index=True)
-    both = both.assign(scope_type="company", scope_id="-", version="1")
-    both = both[["fiscal_period", "scope_type", "scope_id", "metric_id", "target", "version"]]
-    return both.sort_values(["fiscal_period", "metric_id"], ignore_index=True)
+    return out.sort_values("contact_id", ignore_index=True)

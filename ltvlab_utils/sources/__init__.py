@@ -7,7 +7,11 @@ staged.tables["order_lines"], staged.report, staged.rejected
 """
 
 from ltvlab_utils.sources.files import SourceFile
-from ltvlab_utils.sources.generated import ensure_generated
+from ltvlab_utils.sources.formats import FORMS
+from ltvlab_utils.sources.generated import company_yaml, ensure_generated, export, is_at_scale, write_futures
 from ltvlab_utils.sources.stage import Staged, refuse_unsupported, stage, survey
 
-__all__ = ["SourceFile", "Staged", "ensure_generated", "refuse_unsupported", "stage", "survey"]
+__all__ = [
+    "FORMS", "SourceFile", "Staged", "company_yaml", "ensure_generated", "export", "is_at_scale", "refuse_unsupported",
+    "stage", "survey", "write_futures",
+]  # fmt: skip

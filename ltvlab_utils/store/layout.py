@@ -12,6 +12,7 @@ from ltvlab_utils.params import COMPANY_PATTERN, Params, resolve
 from ltvlab_utils.periods import Period
 
 LAB = "_lab"
+TRUTH = ".truth"
 
 
 def workspace() -> Path:
@@ -23,7 +24,17 @@ def workspace() -> Path:
 
 def _root(variable: str, name: str) -> Path:
     moved = os.environ.get(variable, "")
-    return Path(moved).expanduser().resolve() if moved else workspace() / name
+    return _no_truth(Path(moved).expanduser().resolve(), variable) if moved else workspace() / name
+
+
+def _no_truth(folder: Path, setting: str) -> Path:
+    """The folder, unless it lies within the truth of generated companies, which no review may read."""
+    if TRUTH in folder.parts:
+        raise Refused(
+            f"{setting} leads into the folder {TRUTH}, which holds the truth of generated companies and is never read: "
+            "name another folder."
+        )
+    return folder
 
 
 def params_root() -> Path:
@@ -36,7 +47,9 @@ def data_root() -> Path:
 
 def reports_root(reports_dir: str | Path = "") -> Path:
     """The reports folder: the argument, else LTVLAB_REPORTS, else reports/ of the workspace."""
-    return Path(reports_dir).expanduser().resolve() if str(reports_dir) else _root("LTVLAB_REPORTS", "reports")
+    if str(reports_dir):
+        return _no_truth(Path(reports_dir).expanduser().resolve(), "reports_dir")
+    return _root("LTVLAB_REPORTS", "reports")
 
 
 def companies() -> list[str]:
@@ -62,6 +75,25 @@ def _shown(company: str) -> str:
 
 def params_dir(company: str) -> Path:
     return params_root() / check_company(company)
+
+
+def new_company(company: str, text: str) -> Path:
+    """Writes params/<company>/company.yaml of a company that does not exist yet. Raises Refused for a name that is no
+    folder's."""
+    if not re.fullmatch(COMPANY_PATTERN, company):
+        raise Refused(
+            f'"{_printable(company)}" cannot be the name of a company: small letters, digits, - and _, 64 at most.'
+        )
+    file = params_root() / company / "company.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(".company.yaml.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
+    return file
+
+
+def _printable(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)[:64]
 
 
 def data_dir(company: str) -> Path:
