@@ -77,15 +77,18 @@ def block_in(text: str, name: str) -> str:
     return found[1]
 
 
+def put(file: str, name: str, content: str) -> None:
+    """Writes a block between its markers."""
+    path = ROOT / file
+    text = path.read_text(encoding="utf-8")
+    pattern = rf"(<!-- begin:{name} -->\n).*?(<!-- end:{name} -->)"
+    path.write_text(re.sub(pattern, lambda m: m[1] + content + "\n" + m[2], text, flags=re.S), encoding="utf-8")
+    print(f"{file}: {name}")
+
+
 def fill() -> None:
     for (file, name), content in blocks().items():
-        path = ROOT / file
-        text = path.read_text(encoding="utf-8")
-        pattern = rf"(<!-- begin:{name} -->\n).*?(<!-- end:{name} -->)"
-        path.write_text(
-            re.sub(pattern, lambda m, c=content: m[1] + c + "\n" + m[2], text, flags=re.S), encoding="utf-8"
-        )
-        print(f"{file}: {name}")
+        put(file, name, content)
 
 
 def pictures() -> None:
@@ -108,6 +111,13 @@ def pictures() -> None:
         print(f"{image.relative_to(ROOT)}: {image.stat().st_size // 1024} KB")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    from benchmarks import sample_report  # it takes `put` from here
+
     fill()
     pictures()
+    sample_report.main()
+
+
+if __name__ == "__main__":
+    main()
