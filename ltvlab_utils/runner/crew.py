@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -57,55 +57,78 @@ class Crew:
     """Up to `size()` workers, started when they are first needed; a context that ends them."""
 
     def __init__(self):
-        self._size = size()
+        self.size = size()
         self._idle: list[_Worker] = []
+        self._busy: dict[Connection, tuple[_Worker, Job]] = {}
+        self._told: dict[Path, Any] = {}  # executed copy -> what became of it, until `run` is asked for it
 
     def __enter__(self) -> Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end_busy()
         _stop(self._idle)
         if "ltvlab_utils.runner.execute" in sys.modules:
             sys.modules["ltvlab_utils.runner.execute"].end_spares()
 
     def prepare(self, folder: Path) -> None:
         """Gets each worker ready for a notebook: called while another is at work on the other core."""
-        if self._size == 1:
+        if self.size == 1:
             return
-        self._idle += [_Worker() for _ in range(self._size - len(self._idle))]
-        for worker in self._idle:
+        busy = [worker for worker, _ in self._busy.values()]
+        self._idle += [_Worker() for _ in range(self.size - len(self._idle) - len(busy))]
+        for worker in [*self._idle, *busy]:  # one at work does so afterwards
             worker.send(folder)
+
+    def begin(self, job: Job) -> None:
+        """Begins a notebook beside those that `run` is asked for meanwhile; `run` yields it when it is asked for it."""
+        worker = self._idle.pop() if self._idle else _Worker()
+        self._busy[worker.pipe] = (worker, job)
+        worker.send(job)
 
     def run(self, jobs: list[Job], on_cell: Callable[[Step, int], None]) -> Iterator[tuple[Step, Any]]:
         """Yields (step, Executed) as notebooks finish. One failure stops the others and is raised."""
-        if len(jobs) == 1 or self._size == 1:
+        begun = {*self._told, *(job.copy for _, job in self._busy.values())}
+        waiting = [job for job in jobs if job.copy not in begun]
+        if len(waiting) == len(jobs) == 1 or self.size == 1:
             from ltvlab_utils.runner.execute import execute
 
             for job in jobs:
-                job = replace(job, more=job.more and self._size > 1)
+                job = replace(job, more=job.more and self.size > 1)
                 yield job.step, execute(job, lambda index, step=job.step: on_cell(step, index))
             return
-        waiting, busy = list(jobs), {}
+        wanted = {job.copy: job.step for job in jobs}
         try:
-            while waiting or busy:
-                while waiting and len(busy) < self._size:
-                    job = waiting.pop(0)
-                    worker = self._idle.pop() if self._idle else _Worker()
-                    busy[worker.pipe] = (worker, job)
-                    worker.send(job)
-                for pipe in wait(list(busy)):
-                    worker, job = busy[pipe]
-                    told = worker.hear(job)
-                    if isinstance(told, int):
-                        on_cell(job.step, told)
-                        continue
-                    del busy[pipe]
-                    self._idle.append(worker)
+            while wanted:
+                while waiting and len(self._busy) < self.size:
+                    self.begin(waiting.pop(0))
+                for copy in [copy for copy in wanted if copy in self._told]:
+                    told = self._told.pop(copy)
                     if isinstance(told, BaseException):
                         raise told
-                    yield job.step, told
-        finally:
-            _stop([worker for worker, _ in busy.values()])
+                    yield wanted.pop(copy), told
+                if wanted:
+                    self._hear(wanted, on_cell)
+        except BaseException:
+            self._end_busy()
+            raise
+
+    def _hear(self, wanted: Collection[Path], on_cell: Callable[[Step, int], None]) -> None:
+        """Waits for news of notebooks at work: passes the cells of the wanted ones on, keeps what became of any."""
+        for pipe in wait(list(self._busy)):
+            worker, job = self._busy[pipe]
+            told = worker.hear(job)
+            if not isinstance(told, int):
+                del self._busy[pipe]
+                self._told[job.copy] = told
+                if not worker.dead:
+                    self._idle.append(worker)
+            elif job.copy in wanted:
+                on_cell(job.step, told)
+
+    def _end_busy(self) -> None:
+        _stop([worker for worker, _ in self._busy.values()])
+        self._busy.clear()
 
 
 class _Worker:
@@ -114,6 +137,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self.process.start()
+        self.dead = False
         theirs.close()
 
     def send(self, what: Job | Path | None) -> None:
@@ -126,6 +150,7 @@ class _Worker:
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
+            self.dead = True
             return StepFailed(
                 f"{job.step.notebook.name}: the process that ran it died, most often for want of memory. Start again, "
                 f"with {WORKERS_VARIABLE}=1 to run one notebook at a time."

@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def inputs_hash(self) -> str:
-        return keys.digest(self.params_json, self.sources, self.prior)
+        return keys.digest(self.params_json, self.sources)
 
     def seeds(self) -> dict[str, int]:
         settings = self.params.settings

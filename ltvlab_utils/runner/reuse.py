@@ -23,6 +23,10 @@ class Earlier:
     def steps(self) -> dict[str, dict[str, Any]]:
         return self.manifest.get("steps", {})
 
+    def has(self, step: str, key: str) -> bool:
+        """True when it completed a step under this key."""
+        return bool(key) and self.steps.get(step, {}).get("key") == key
+
     def intact(self) -> bool:
         """True when all that its manifest names is there, tables byte for byte."""
         homes = {self.folder / "tables" / t: about for t, about in self.manifest.get("tables", {}).items()}
@@ -68,9 +72,10 @@ def link_step(
     are read again, so that a damaged one is made anew and not handed on.
     """
     for run in runs:
-        record, theirs = run.steps.get(name, {}), run.manifest.get("tables", {})
-        if not key or record.get("key") != key or any(theirs.get(t) != told for t, told in tables.items()):
+        theirs = run.manifest.get("tables", {})
+        if not run.has(name, key) or any(theirs.get(t) != told for t, told in tables.items()):
             continue
+        record = run.steps[name]
         if not all((run.folder / f).is_file() for f in record["files"]):
             continue
         sound = all(

@@ -1,5 +1,8 @@
 """Runs reviews: checks all periods, then executes, keeps and publishes one after the other (floor 5).
 
+Only notebook 01, which reads no other period, may begin while the period before is at work: in its own run's folder,
+under its own period's lock. Whatever becomes of it is told when its period's turn comes.
+
 A run is published by its last act alone; everything before happens in a folder that no reader looks at. See
 docs/decisions.md for what a crash leaves behind.
 """
@@ -7,11 +10,8 @@ docs/decisions.md for what a crash leaves behind.
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,11 +21,10 @@ from ltvlab_utils.errors import LtvLabError, Refused, StepFailed
 from ltvlab_utils.periods import Period, period_range
 from ltvlab_utils.runner import keys, plan, reuse
 from ltvlab_utils.runner.crew import Crew, Job
-from ltvlab_utils.runner.environment import checkout, machine
+from ltvlab_utils.runner.environment import as_sentence, checkout, machine, sentences, terminate_as_interrupt
 from ltvlab_utils.runner.plan import FINAL, PRELIMINARY, Plan
 from ltvlab_utils.runner.progress import Reporter, reporter
 from ltvlab_utils.runner.steps import Step, check_kernel, check_notebooks, find_steps, waves
-from ltvlab_utils.runner.words import clean, shown
 from ltvlab_utils.store import layout, parquet, publish
 from ltvlab_utils.tables import contract_of
 
@@ -72,7 +71,11 @@ def run(
     out, code = report or reporter(), keys.code_hash()
     outcomes: list[Outcome] = []
     checked = False
-    with Crew() as crew:
+    with terminate_as_interrupt(), contextlib.ExitStack() as held, Crew() as crew:
+        works = [_Work(one, out, crew, code) for one in plans]
+        for work, following in zip(works, [*works[1:], None], strict=True):
+            work.following = following
+            held.enter_context(work.held)  # a period whose turn does not come is given back
         for number, one in enumerate(plans):
             try:
                 one.look()
@@ -84,7 +87,7 @@ def run(
                     check_notebooks(steps)
                     check_kernel()
                     checked = True
-                outcomes.append(_review(one, out, crew, code, one is plans[-1]))
+                outcomes.append(_review(works[number]))
             except LtvLabError as error:
                 left = [p.params.period for p in plans[number + 1 :]]
                 if left:
@@ -114,30 +117,25 @@ def _unchanged(one: Plan) -> Outcome | None:
     return Outcome(one.params.company, one.params.period, one.kind, one.period_folder / run_id, False, 0.0)
 
 
-def _review(one: Plan, out: Reporter, crew: Crew, code: str, last: bool) -> Outcome:
-    began = time.monotonic()
-    with _sentences("The reports folder"), publish.run_lock(one.period_folder):
-        one.look()  # another run may have published between the first look and the lock
-        if same := _unchanged(one):
+def _review(work: _Work) -> Outcome:
+    began, one, out = time.monotonic(), work.plan, work.out
+    with sentences("The reports folder"), work.held:
+        if not work.opened and (same := work.open()):
             return same
-        plan.check_kind(one.period_folder, one.kind)
-        removed = publish.clean_leftovers(one.period_folder)
-        if removed:
-            out.line(f"{one.title}  removed unfinished or failed runs: {', '.join(removed)}")
-        with _terminate_as_interrupt():
-            work = _Work(one, out, crew, code, last)
-            work.start()
-            try:
-                out.start(one.title, len(one.steps))
-                work.steps()
-                out.stop()
-                work.complete()
-            except BaseException as error:
-                out.stop()
-                told = work.failed(error)
-                if told is error:
-                    raise
-                raise told from error
+        work.manifest["prior"] = one.prior  # which a run that was opened early could not know
+        if work.removed:
+            out.line(f"{one.title}  removed unfinished or failed runs: {', '.join(work.removed)}")
+        try:
+            out.start(one.title, len(one.steps))
+            work.steps()
+            out.stop()
+            work.complete()
+        except BaseException as error:
+            out.stop()
+            told = work.failed(error)
+            if told is error:
+                raise
+            raise told from error
     took = time.monotonic() - began
     return Outcome(one.params.company, one.params.period, one.kind, work.folder, True, took, tuple(work.notes))
 
@@ -150,12 +148,54 @@ class _Work:
     out: Reporter
     crew: Crew
     code: str  # hash of the code that this process has loaded
-    last: bool  # no period follows
+    following: _Work | None = None  # the period after
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # the period's lock
+    opened: bool = False
+    early: Job | None = None  # notebook 01, begun while the period before was at work; None when its turn has come
+    removed: list[str] = field(default_factory=list)
     folder: Path = Path()
     manifest: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def start(self) -> None:
+    def open(self) -> Outcome | None:
+        """Takes the period and makes the run's folder. The published run instead when it is what would be made."""
+        one = self.plan
+        with contextlib.ExitStack() as held:
+            held.enter_context(publish.run_lock(one.period_folder))
+            one.look()  # another run may have published between the first look and the lock
+            if same := _unchanged(one):
+                return same
+            plan.check_kind(one.period_folder, one.kind)
+            self.removed = publish.clean_leftovers(one.period_folder)
+            self._start()
+            self.opened = True
+            self.held.push(held.pop_all())
+        return None
+
+    def begin_early(self) -> None:
+        """Opens the run and begins its 01, which reads no other period, while the period before is at work.
+
+        Not where an earlier run may serve: then nothing may be left to do. What hinders it is told when its turn comes.
+        """
+        first = self.plan.steps[0]
+        if self.crew.size == 1 or first.number != "01":
+            return
+        with contextlib.suppress(Exception):
+            self.plan.look()
+            earlier = reuse.earlier_runs(self.plan.period_folder)
+            if any(run.has(first.name, self.plan.keys[first.name]) for run in earlier) or self.open():
+                return
+            self.held.callback(self._clear_early)
+            self.early = self._job(first, False)
+            self.crew.begin(self.early)
+
+    def _clear_early(self) -> None:
+        """Leaves nothing of a run whose turn did not come. The crew has ended by then."""
+        if self.early:
+            with contextlib.suppress(OSError):
+                publish.clean_leftovers(self.plan.period_folder)
+
+    def _start(self) -> None:
         one = self.plan
         self.manifest = {
             "company": one.params.company,
@@ -181,6 +221,11 @@ class _Work:
     def steps(self) -> None:
         earlier = reuse.earlier_runs(self.plan.period_folder)
         later = waves(self.plan.steps)
+        early, self.early = self.early, None
+        if early and keys.notebook_hash(early.step.notebook) != early.expected:
+            raise StepFailed(f"{early.step.notebook.name} was changed while the run was at work: start the run again.")
+        if early:
+            self._execute(later.pop(0), later, {})
         while later:
             wave, new = later.pop(0), []
             for step in wave:
@@ -191,7 +236,7 @@ class _Work:
                 else:
                     self._keep(step, record, None)
             if new:
-                self._execute(new, later)
+                self._execute(new, later, _tables(self.folder))
 
     def _keep(self, step: Step, record: dict[str, Any], seconds: float | None) -> None:
         """The record of a finished step, in the order of the plan."""
@@ -202,15 +247,17 @@ class _Work:
             self._count_inputs()
         self.save("running")
 
-    def _execute(self, wave: list[Step], later: list[list[Step]]) -> None:
+    def _execute(self, wave: list[Step], later: list[list[Step]], before: dict[str, tuple[int, int]]) -> None:
+        """`before` are the tables that the wave found."""
         together = bool(later) and len(later[0]) > 1  # what comes next runs side by side, in the crew's processes
         if len(wave) > 1:
             more = together
         else:
-            more = not self.last or any(len(w) == 1 for w in later)
+            more = bool(self.following) or any(len(w) == 1 for w in later)
+            if wave[0].number == "02" and self.following:
+                self.following.begin_early()
             if together:
                 self.crew.prepare(self._job(later[0][0], False).folder)
-        before = _tables(self.folder)
         marks: dict[str, tuple[int, int]] = {}
         for step in wave:
             self.out.step(step)
@@ -291,7 +338,7 @@ class _Work:
     def failed(self, error: BaseException) -> BaseException:
         """Marks the run as failed; returns what to raise. A run that is already complete stays complete."""
         if isinstance(error, Exception) and not isinstance(error, LtvLabError):
-            error = _as_sentence(error, "The run", self._keep_details(error))
+            error = as_sentence(error, "The run", self._keep_details(error))
         if self.manifest.get("status") != "complete":
             why = "stopped by a person or the system" if not isinstance(error, Exception) else str(error)
             self.manifest["failure"] = why
@@ -351,40 +398,3 @@ def _check_writers(wave: list[Step], written: list[str]) -> None:
 
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def _as_sentence(error: Exception, what: str, details: Path | None = None) -> LtvLabError:
-    """Surroundings that failed, as a sentence."""
-    seen = f" Details: {shown(details)}." if details else ""
-    if isinstance(error, OSError):
-        return StepFailed(
-            f"{what} could not be written: {clean(error.strerror or error)}. Free or unlock it and start again."
-        )
-    if isinstance(error, MemoryError):
-        return StepFailed(f"{what} ran out of memory: close other programs, or use a machine with more.")
-    return StepFailed(f"{what} met an unexpected {type(error).__name__}: {clean(error)}.{seen}")
-
-
-@contextlib.contextmanager
-def _sentences(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _as_sentence(error, what) from error
-
-
-@contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM (a schedule that stops the run) ends kernels and marks the run as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    earlier: Callable | int | None = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
