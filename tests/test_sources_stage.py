@@ -349,6 +349,8 @@ def test_nothing_staged_lies_after_as_of(sample):
     known_ahead = {
         "contract_terms": {"ends_on", "notice_due_on", "paused_to"},
         "activities": {"next_due_on"},
+        "milestones": {"due_on"},
+        "deals": {"expected_close_on"},
         "receivables": {"due_on"},
     }
     checked = 0

@@ -63,8 +63,13 @@ def sample(
     for form in also or []:
         written = sources.export(params, folder, form)
         typer.echo(f"{shown(folder / 'exports' / form)}: {', '.join(written)}")
+        if written.replaced:
+            typer.echo(f"  {written.replaced:,} characters that the encoding lacks are written as 〓")
+        if written.left_out:
+            typer.echo(f"  {written.left_out:,} lines ({written.left_out_amount:,} yen) have no place in this form")
     if paths and not sources.is_at_scale(generator):
         truth = sources.write_futures(params, folder, paths, tell=lambda name: typer.echo(f"  {name} …", err=True))
-        typer.echo(f"{shown(truth)}: the truth, {paths:,} futures a customer")
+        effects = sources.effect_paths(paths)
+        typer.echo(f"{shown(truth)}: the truth, {paths:,} futures a customer, {effects:,} pairs for effects")
     last = generator.last_period
     typer.echo(f"Next: ltvlab run {company} {last}")

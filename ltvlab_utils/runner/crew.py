@@ -121,7 +121,9 @@ class Crew:
             if not isinstance(told, int):
                 del self._busy[pipe]
                 self._told[job.copy] = told
-                if not worker.dead:
+                if worker.dead:
+                    _stop([worker])
+                else:
                     self._idle.append(worker)
             elif job.copy in wanted:
                 on_cell(job.step, told)

@@ -180,7 +180,7 @@ class _Work:
         first = self.plan.steps[0]
         if self.crew.size == 1 or first.number != "01":
             return
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(LtvLabError, OSError):
             self.plan.look()
             earlier = reuse.earlier_runs(self.plan.period_folder)
             if any(run.has(first.name, self.plan.keys[first.name]) for run in earlier) or self.open():

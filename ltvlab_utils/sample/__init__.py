@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from ltvlab_utils.sample import campaigns, contracts, faults, history, office, orders, service
-from ltvlab_utils.sample.campaigns import registry
 from ltvlab_utils.sample.dynamics import SERVICING
 from ltvlab_utils.sample.history import Setting
+from ltvlab_utils.sample.measures import registry
 from ltvlab_utils.sample.people import LINES
-from ltvlab_utils.sample.truth import NO_MEASURE, Truth, customer_ids
+from ltvlab_utils.sample.truth import EFFECT_PATHS, NO_MEASURE, PATHS, Truth, customer_ids
 
-__all__ = ["NO_MEASURE", "SERVICING", "Company", "Setting", "Truth", "generate", "registry"]
+__all__ = ["EFFECT_PATHS", "NO_MEASURE", "PATHS", "SERVICING", "Company", "Setting", "Truth", "generate", "registry"]
 
 
 @dataclass(frozen=True)
@@ -43,24 +43,18 @@ def generate(setting: Setting, faulty: bool = True) -> Company:
     """The extracts of a company up to the last day of `setting.last_period`; without `faulty` no row is spoilt."""
     past = history.run(setting)
     ids, seed = customer_ids(len(past.people)), setting.seed
-    last = setting.first_day + np.timedelta64(setting.days - 1, "D")
     book = contracts.read_log(past)
     terms = contracts.terms(past, book, ids)
-    goods = orders.products(seed)
+    goods = orders.products(setting)
     lines = orders.order_lines(past, orders.order_days(past), goods, ids)
     customers = office.master(past, ids)
     owners = office.owners(past, ids)
-    plan = campaigns.tables(seed, past.assigned, ids, np.array(LINES), setting.month_day, last)
+    plan = campaigns.tables(seed, past.assigned, ids, np.array(LINES), setting.month_day, setting.last_day)
     wrong = faults.Faults()
     other, links = faults.other_systems(seed, customers)
     spoilt = {"customers": customers, "order_lines": lines, "contract_terms": terms}
     if faulty:
-        spoil = {
-            "customers": faults.spoil_customers,
-            "order_lines": faults.spoil_lines,
-            "contract_terms": faults.spoil_terms,
-        }
-        spoilt = {name: spoil[name](seed, frame, wrong) for name, frame in spoilt.items()}
+        spoilt = {name: spoil(seed, spoilt[name], wrong) for name, spoil in faults.SPOIL.items()}
     frames = {
         "customers": spoilt["customers"],
         "customer_owners": owners,

@@ -10,7 +10,7 @@ import pandas as pd
 from ltvlab_utils.sample import draws
 from ltvlab_utils.sample.measures import ACTIONS, Applied, with_spill
 
-YEAR = 12  # months of data that a campaign needs before it, to choose by
+MONTHS_BEFORE = 12  # of data that a campaign needs, to choose customers by
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Campaign:
     name: str
     channel: str
     department: str
-    cost: int
     metric: str
     window: int
     who: str
@@ -34,27 +33,27 @@ class Campaign:
 
 
 CAMPAIGNS = (
-    Campaign("C1", 6, "randomised", "reorder_offer", "定期補充のご案内", "mail", "営業企画", 900_000, "orders", 60,
+    Campaign("C1", 6, "randomised", "reorder_offer", "定期補充のご案内", "mail", "営業企画", "orders", 60,
              "buyers"),
-    Campaign("C2", 4, "randomised", "seminar", "新製品セミナー", "seminar", "マーケティング", 1_800_000, "orders", 60,
+    Campaign("C2", 4, "randomised", "seminar", "新製品セミナー", "seminar", "マーケティング", "orders", 60,
              "buyers"),
-    Campaign("C3", 8, "targeted", "visit", "重点先訪問", "visit", "営業", 2_400_000, "orders", 60, "top"),
-    Campaign("C4", 10, "randomised", "renewal_offer", "更新前活用レビュー", "meeting", "カスタマーサクセス", 700_000,
+    Campaign("C3", 8, "targeted", "visit", "重点先訪問", "visit", "営業", "orders", 60, "top"),
+    Campaign("C4", 10, "randomised", "renewal_offer", "更新前活用レビュー", "meeting", "カスタマーサクセス",
              "renewals", 183, "renewing"),
-    Campaign("C5", 14, "randomised", "early_order_offer", "早期発注キャンペーン", "mail", "営業企画", 800_000, "orders",
+    Campaign("C5", 14, "randomised", "early_order_offer", "早期発注キャンペーン", "mail", "営業企画", "orders",
              60, "buyers"),
-    Campaign("C6", 20, "randomised", "visit", "定期訪問プログラム", "visit", "営業", 3_000_000, "orders", 91, "buyers"),
-    Campaign("C7", 18, "staggered", "success_plan", "専任サクセスチーム", "meeting", "カスタマーサクセス", 6_000_000,
+    Campaign("C6", 20, "randomised", "visit", "定期訪問プログラム", "visit", "営業", "orders", 91, "buyers"),
+    Campaign("C7", 18, "staggered", "success_plan", "専任サクセスチーム", "meeting", "カスタマーサクセス",
              "revenue", 183, "holders", (0, 3, 6)),
-    Campaign("C8", 1, "randomised", "upsell_proposal", "追加機能のご提案", "call", "カスタマーサクセス", 500_000,
+    Campaign("C8", 1, "randomised", "upsell_proposal", "追加機能のご提案", "call", "カスタマーサクセス",
              "revenue", 90, "holders"),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """A campaign and its customers: `rows` in the order of people, `treated`, `start` (month per row of `rows`, -1 =
-    never), `applied` (weights of all customers of the company)."""
+    """A campaign, the `month` it began, and its customers: `rows` of people, and by row of `rows` `treated`, `start`
+    (month, -1 = never) and `block` (line of business); `applied`: weights of all customers of the company."""
 
     campaign: Campaign
     month: int
@@ -67,13 +66,13 @@ class Assigned:
 
 def starting(month: int, months: int) -> list[Campaign]:
     """Campaigns that begin in a month of the data."""
-    return [c for c in CAMPAIGNS if months - c.back == month and month >= YEAR]
+    return [c for c in CAMPAIGNS if months - c.back == month and month >= MONTHS_BEFORE]
 
 
 def assign(seed: int, campaign: Campaign, month: int, cast, state, orders: np.ndarray, spill: float) -> Assigned:
     """Chooses customers by the state and the orders so far ((customers, months) purchase counts of the data)."""
     people = cast.people
-    last_year = orders[:, max(month - YEAR, 0) : month].sum(axis=1)
+    last_year = orders[:, month - MONTHS_BEFORE : month].sum(axis=1)
     holds = np.zeros(len(people), bool)
     renews = np.zeros(len(people), bool)
     main = state.slots[0]
@@ -94,10 +93,10 @@ def assign(seed: int, campaign: Campaign, month: int, cast, state, orders: np.nd
     else:  # equal groups, the last never
         group = (rank * (len(campaign.waves) + 1)).astype(int).clip(max=len(campaign.waves))
         start = np.array([*(month + w for w in campaign.waves), -1])[group]
-    everyone, begins = np.zeros(len(people), bool), np.full(len(people), month)
-    everyone[rows], begins[rows] = start >= 0, np.where(start >= 0, start, month)
-    weight = with_spill(everyone, people["response"].to_numpy(), people["group"].to_numpy(), spill)
-    return Assigned(campaign, month, rows, start >= 0, start, block, Applied(campaign.action, weight, begins))
+    begins = np.full(len(people), -1)
+    begins[rows] = start
+    reached = with_spill(begins, people["response"].to_numpy(), people["group"].to_numpy(), spill)
+    return Assigned(campaign, month, rows, start >= 0, start, block, Applied(campaign.action, *reached))
 
 
 def _rank(draw: np.ndarray, block: np.ndarray) -> np.ndarray:
@@ -113,8 +112,9 @@ def tables(seed: int, assigned: list[Assigned], ids: np.ndarray, lines: np.ndarr
     for one in assigned:
         c, start = one.campaign, month_day(one.month)
         ends = start + np.timedelta64(c.window - 1, "D")
-        columns = (c.code, c.name, c.department, c.channel, c.action, start, ends, c.cost, c.metric, c.window, c.design)
-        rows.append((*columns, "1"))
+        each = ACTIONS[c.action].cost
+        known = (c.code, c.name, c.department, c.channel, c.action, start, ends, each * int(one.treated.sum()))
+        rows.append((*known, c.metric, c.window, c.design, "1"))
         began = month_day(np.maximum(one.start, 0))
         arms.append(
             pd.DataFrame(
@@ -141,7 +141,7 @@ def tables(seed: int, assigned: list[Assigned], ids: np.ndarray, lines: np.ndarr
                     "customer_id": ids[one.rows[treated]],
                     "touched_at": at,
                     "kind": c.channel,
-                    "cost_amount": round(c.cost / max(len(treated), 1)),
+                    "cost_amount": each,
                 }
             )
         )
@@ -161,10 +161,3 @@ def tables(seed: int, assigned: list[Assigned], ids: np.ndarray, lines: np.ndarr
 
 def _empty(names: str) -> pd.DataFrame:
     return pd.DataFrame(columns=names.split())
-
-
-def registry() -> pd.DataFrame:
-    """What each action costs and does, as truth: action, kind, cost_amount, hours."""
-    return pd.DataFrame(
-        [{"action": k, "kind": a.kind, "cost_amount": a.cost, "hours": a.hours} for k, a in ACTIONS.items()]
-    )

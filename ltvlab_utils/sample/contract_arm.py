@@ -17,8 +17,9 @@ PAUSE_MONTHS = 2
 FIRST, RENEWED, CHURNED, EARLY_END, SUPERSEDED = "first", "renewed", "churned", "cancelled_early", "superseded"
 
 
-def contracts(cast: Cast, state: State, month: int, gone, push, record: bool, discount: float | None):
-    """Revenue, cost and holding of the month by holder, and the events if they are asked for."""
+def contracts(cast: Cast, state: State, month: int, gone, push, discount: float | None):
+    """Revenue, cost and holding of the month by holder, and the events: dicts of kind, slot, month, `at` (flat holder
+    x path) and what belongs to the kind."""
     rows, knobs, events = cast.holders, cast.knobs, []
     shape = (len(rows), state.alive.shape[1])
     revenue, cost, holding = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
@@ -29,7 +30,7 @@ def contracts(cast: Cast, state: State, month: int, gone, push, record: bool, di
     expansion = push["expansion"][rows] if isinstance(push["expansion"], np.ndarray) else push["expansion"]
     renewal = push["renewal"][rows] if isinstance(push["renewal"], np.ndarray) else push["renewal"]
     length = np.broadcast_to(cast.of_holders("term"), shape)
-    tell = (lambda **e: events.append(e)) if record else (lambda **e: None)
+    tell = lambda **event: events.append(event)  # noqa: E731
     for number, slot in enumerate(state.slots):
         u = draws.below(key, f"contract {number}", at)
         free = ~slot.active & alive & ~fading
@@ -107,7 +108,11 @@ def _start(cast: Cast, state: State, slot: Slot, number: int, start, length, mon
 
 
 def renewal_odds(cast: Cast, rows, mood, term_no, discount, push, fading) -> np.ndarray:
-    """Log odds to renew of holders `rows`."""
+    """Log odds to renew of holders `rows`. In a home world a constant chance of the customer's own, moved by measures
+    alone."""
+    if cast.knobs.kind == "home":
+        churn = cast.of_holders("churn")[rows, 0]
+        return np.log1p(-churn) - np.log(churn) + push
     base = cast.of_holders("leaning")[rows, 0] + cast.knobs.satisfaction_pull * mood
     tenure = TENURE_PULL * np.minimum(term_no - 1, 4)
     return base + tenure + cast.knobs.discount_pull * discount / 0.10 + push - 1.5 * fading
@@ -127,8 +132,6 @@ def _decide(cast, slot, number, where, mood, fading, renewal, month, tell, disco
     push = renewal[rows, 0] if isinstance(renewal, np.ndarray) else renewal
     odds = renewal_odds(cast, rows, mood, slot.term_no[where], offer, push, fading[where])
     chance = expit(odds)
-    if cast.knobs.kind == "home":
-        chance = 1 - cast.of_holders("churn")[rows, 0]
     stays = draws.below(key, f"renewal {number}", at) < chance
     slot.leaving[where] = ~stays
     slot.offer[where] = offer

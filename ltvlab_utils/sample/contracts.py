@@ -100,7 +100,8 @@ def contract_ids(serial: np.ndarray) -> np.ndarray:
 
 
 def terms(history: History, book: _Book, ids: np.ndarray) -> pd.DataFrame:
-    """contract_terms of contracts that lived when the data begin or later; what was decided after their end is open."""
+    """contract_terms of contracts that lived when the data begin or later; outcomes of after the last day of the data
+    are open."""
     people, setting = history.people, history.setting
     t = book.frame(book.terms, "serial row slot term_no begins length amount listed discount")
     outcome, known = np.full(len(t), "open", dtype=object), np.zeros(len(t), int)
@@ -152,7 +153,7 @@ def terms(history: History, book: _Book, ids: np.ndarray) -> pd.DataFrame:
 
 def _within(setting: Setting, table: pd.DataFrame) -> pd.DataFrame:
     """The table as the system held it on the last day of the data."""
-    last = setting.first_day + np.timedelta64(setting.days - 1, "D")
+    last = setting.last_day
     stop = table["outcome_on"].where(table["outcome"].isin([EARLY_END, SUPERSEDED]), table["ends_on"])
     table = table[(stop >= setting.first_day) & (table["starts_on"] <= last)].copy()
     unknown = ~(table["outcome_on"] <= last)

@@ -17,7 +17,7 @@ from scipy.special import gamma, gammainc, gammaincinv
 from ltvlab_utils.sample import draws
 from ltvlab_utils.sample.contract_arm import contracts
 from ltvlab_utils.sample.knobs import Knobs
-from ltvlab_utils.sample.people import BURN
+from ltvlab_utils.sample.people import BURN, LINES
 from ltvlab_utils.sample.state import NEVER, Cast, State, price_level
 
 LAPSE = 0.6  # factor on the order rate once the last contract has lapsed
@@ -33,7 +33,8 @@ REACTIVATION_MONTHS = 24
 class Month:
     """What happened in a month. `cells`: flat position (customer x paths + path) of each order, with `place` in the
     month (0 to 1), `count` (order number), `amount` (yen), `net` (after returns, 0 if cancelled), `cancelled`.
-    `contract`, `contract_cost`: (holders, paths) yen; `tickets`: (customers, paths) expected number; `days`."""
+    `contract`, `contract_cost`: (holders, paths) yen; `tickets`: (customers, paths) expected number;
+    `events`: what became of contracts (contract_arm.contracts); `turned`: (customers, paths) a contact changed."""
 
     cells: np.ndarray
     place: np.ndarray
@@ -79,7 +80,6 @@ def step(
     shock: np.ndarray,
     push: dict[str, np.ndarray | float],
     births: bool = False,
-    record: bool = False,
     discount: float | None = None,
 ) -> Month:
     """Moves `state` on by one month (in place) and tells what happened.
@@ -92,8 +92,8 @@ def step(
     if births:
         begin = _births(cast, state, month)
     turned = _satisfaction(cast, state, month, push["satisfaction"])
-    end, gone = _leaving(cast, state, month)
-    held = contracts(cast, state, month, gone, push, record, discount)
+    end, gone = _leaving(cast, state, month, begin)
+    held = contracts(cast, state, month, gone, push, discount)
     rate = _pace(cast, state, month, shock, push["rate"], begin, end, gone)
     orders = _orders(cast, state, rate, begin, end, month)
     here = state.alive | gone
@@ -133,7 +133,7 @@ def _satisfaction(cast: Cast, state: State, month: int, push) -> np.ndarray:
     return turned
 
 
-def _leaving(cast: Cast, state: State, month: int) -> tuple[np.ndarray, np.ndarray]:
+def _leaving(cast: Cast, state: State, month: int, begin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Who starts to fade, who is gone, who returns. Part of the month that counts, and who left in it."""
     knobs, at = cast.knobs, month + BURN
     end = np.ones((len(cast.people), 1))
@@ -147,7 +147,7 @@ def _leaving(cast: Cast, state: State, month: int) -> tuple[np.ndarray, np.ndarr
             state.satisfaction = np.where(back, cast.own["base"], state.satisfaction)
     steady = state.alive & (state.fading == 0)
     years = (month - state.since) / 12
-    hazard = cast.own["hazard"] * np.exp(knobs.gompertz * years)
+    hazard = cast.own["hazard"] * np.exp(knobs.gompertz * years) * (1 - begin)
     leaves = steady & (draws.below(cast.keys, "leave", at) < 1 - np.exp(-hazard))
     if knobs.distributor_loss:
         lost = draws.below(cast.partner_keys, "partner lost", at) < knobs.distributor_loss / 12
@@ -155,7 +155,7 @@ def _leaving(cast: Cast, state: State, month: int) -> tuple[np.ndarray, np.ndarr
     gone = np.zeros_like(leaves)
     if not knobs.fade_months:
         gone = leaves
-        end = np.where(gone, draws.below(cast.keys, "day of leaving", at), 1.0)
+        end = np.where(gone, begin + (1 - begin) * draws.below(cast.keys, "day of leaving", at), 1.0)
     else:
         length = 3 + np.floor(draws.below(cast.keys, "fade", at) * (knobs.fade_months - 2)).astype(np.int16)
         state.fade_from = np.where(leaves, length, state.fade_from)
@@ -233,10 +233,10 @@ def back_share(key: np.ndarray, count: np.ndarray) -> np.ndarray:
 def shocks(seed: int, knobs: Knobs, paths: np.ndarray, months: int, start: np.ndarray | None = None) -> np.ndarray:
     """(months, lines, paths) shocks on the log order rate by AR(1), on from `start` (lines,) or from their long run.
     They vary around 0; `step` takes half their variance off, so that the mean factor is 1 in the long run."""
-    key = draws.keys(seed, "shock", np.arange(3)[:, None], np.asarray(paths)[None, :])
+    key = draws.keys(seed, "shock", np.arange(len(LINES))[:, None], np.asarray(paths)[None, :])
     noise = knobs.shock_sd * np.sqrt(1 - knobs.shock_memory**2)
     now = knobs.shock_sd * draws.normal(key, "start") if start is None else np.repeat(start[:, None], len(paths), 1)
-    out = np.empty((months, 3, len(paths)))
+    out = np.empty((months, len(LINES), len(paths)))
     for m in range(months):
         now = knobs.shock_memory * now + noise * draws.normal(key, "step", m)
         out[m] = now

@@ -134,8 +134,8 @@ SPOIL = {"customers": spoil_customers, "order_lines": spoil_lines, "contract_ter
 
 
 def other_systems(seed: int, customers: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """The same firms in the shop and in accounting, with keys and spellings of their own, and the true links (source,
-    source_key, customer_id, name)."""
+    """The same firms in the shop, in accounting and in an old list, with keys and spellings of their own, and the true
+    links (source, source_key, customer_id, name)."""
     rng = draws.stream(seed, "other systems")
     spelt = variants(customers["customer_name"].to_numpy())
     tables, links = {}, []

@@ -31,24 +31,27 @@ HORIZONS = (12, 24, 36)
 DISCOUNT_RATE = 0.10  # per year, effective
 CELLS = 120_000  # customers x paths of a block: its arrays stay in the cache of a core
 MOST = 2_000_000  # paths that a company can have; realised paths have numbers from here on
-COUNTS = ("value", "orders", "order_revenue", "contract_revenue", "decisions", "renewals")
+COUNTS = ("value", "orders", "order_revenue", "contract_revenue", "renewals")
 
 
 @dataclass
 class Tally:
     """Sums from the first month on, (customers, paths): value, orders (not cancelled), order_revenue (net),
-    contract_revenue, decisions (renewal decisions due), renewals."""
+    contract_revenue, renewals (decided in the time)."""
 
     value: np.ndarray
     orders: np.ndarray
     order_revenue: np.ndarray
     contract_revenue: np.ndarray
-    decisions: np.ndarray
     renewals: np.ndarray
 
     @classmethod
     def zero(cls, shape: tuple[int, int]) -> Tally:
         return cls(*(np.zeros(shape) for _ in COUNTS))
+
+    @property
+    def revenue(self) -> np.ndarray:
+        return self.order_revenue + self.contract_revenue
 
     def copy(self) -> Tally:
         return Tally(*(getattr(self, c).copy() for c in COUNTS))
@@ -66,7 +69,6 @@ class Question:
     discount: float | None = None
     redraw: bool = True
     drawn: bool = False
-    rate: float = DISCOUNT_RATE
 
 
 def futures(
@@ -79,7 +81,7 @@ def futures(
     state = state.take(rows, own, len(question.paths))
     now = history.shock[question.start - 1 + BURN, :, 0]
     if question.redraw:
-        unseen = state.alive & (state.made > 0) & (cast.own["rate"] > 0)
+        unseen = state.alive & (state.until > 0)  # 0: an order that is sure to come, the first or on return
         state.until = np.where(unseen, residual(cast.knobs, cast.keys, state.elapsed, state.made), state.until)
         shock = shocks(setting.seed, history.knobs, question.paths, max(horizons), now)
     else:
@@ -90,7 +92,7 @@ def futures(
         month = question.start + k
         push = measures.pushes(list(question.applied), month, rows)
         # customers not yet born are not valued, so nobody is born here
-        done = step(cast, state, month, shock[k], push, record=True, discount=question.discount)
+        done = step(cast, state, month, shock[k], push, discount=question.discount)
         _count(tally, cast, done, month, days[k], days[k + 1], question)
         if k + 1 in horizons:
             found[k + 1] = tally.copy()
@@ -104,7 +106,7 @@ def _days(setting, start: int, months: int) -> np.ndarray:
 
 
 def _count(tally: Tally, cast: Cast, done: Month, month: int, before: int, after: int, question: Question) -> None:
-    delta = np.log1p(question.rate) / 365.25
+    delta = np.log1p(DISCOUNT_RATE) / 365.25
     shape = tally.value.shape
     day = before + 1 + np.floor(done.place * (after - before))
     margin = cast.own["margin"][done.cells // shape[1], 0]
@@ -125,7 +127,6 @@ def _count(tally: Tally, cast: Cast, done: Month, month: int, before: int, after
     for event in done.events:
         if event["kind"] == "decision":
             who, path = np.divmod(event["at"], shape[1])
-            np.add.at(tally.decisions, (cast.holders[who], path), 1)
             np.add.at(tally.renewals, (cast.holders[who], path), event["renews"])
 
 

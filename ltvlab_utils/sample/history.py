@@ -17,6 +17,7 @@ from ltvlab_utils.sample.state import Cast, State
 
 PAST = 0  # number of the path that happened
 PARTNERS = 6
+AHEAD = 36  # months after the data for which the path that happens is known
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,12 @@ class Setting:
         return np.datetime64(self.end.shift(1 - self.months).first_day, "D")
 
     @property
+    def last_day(self) -> np.datetime64:
+        return np.datetime64(self.end.last_day, "D")
+
+    @property
     def days(self) -> int:
-        return int((np.datetime64(self.end.last_day, "D") - self.first_day).astype(int)) + 1
+        return int((self.last_day - self.first_day).astype(int)) + 1
 
     def month_day(self, month) -> np.ndarray:
         """First day of a month, 0 = the first of the data."""
@@ -49,7 +54,8 @@ class Setting:
 @dataclass
 class Log:
     """What happened, month by month. `orders`: columns of flat arrays (row, month, place, count, amount, net,
-    cancelled); `contracts`: events with candidate numbers; traces are (customers, months of the data)."""
+    cancelled); `contracts`: events with candidate numbers; the others hold an array of customers per month of the
+    data."""
 
     orders: list[dict[str, np.ndarray]] = field(default_factory=list)
     contracts: list[dict] = field(default_factory=list)
@@ -66,7 +72,7 @@ class Log:
 @dataclass
 class History:
     """The company at the end of its data. `state`: of the last month, paths = 1; `before`: state at the start of each
-    campaign's month; `shock`: (months since -BURN, lines, 1), on to `ahead` months after the data."""
+    campaign's month; `shock`: (months since -BURN, lines, 1), on to AHEAD months after the data."""
 
     setting: Setting
     knobs: Knobs
@@ -101,18 +107,17 @@ def make_cast(setting: Setting, rows: pd.DataFrame, world: Knobs, paths: np.ndar
     )
 
 
-def run(setting: Setting, ahead: int = 36, upto: int | None = None) -> History:
-    """The company's past, from BURN months before the data. `upto`: months of the data to run (all where None)."""
+def run(setting: Setting) -> History:
+    """The company's past, from BURN months before the data to their end. Raises Refused for an unknown world."""
     world = knobs(setting.world, setting.seed)
-    months = setting.months if upto is None else upto
-    shock = shocks(setting.seed, world, np.array([PAST]), BURN + setting.months + ahead)
+    shock = shocks(setting.seed, world, np.array([PAST]), BURN + setting.months + AHEAD)
     count = int(setting.customers * 1.9) + 40
     while True:
         rows = people(setting.seed, world, count, setting.months)
         cast = make_cast(setting, rows, world, np.array([PAST]))
         state, log = State.unborn(count, len(cast.holders)), Log()
         for month in range(-BURN, 0):
-            done = step(cast, state, month, shock[month + BURN], measures.pushes([], month), births=True, record=True)
+            done = step(cast, state, month, shock[month + BURN], measures.pushes([], month), births=True)
             _note_contracts(log, cast, state, done)
         seen = np.flatnonzero(state.alive[:, 0] | (rows["born"].to_numpy() >= 0))[: setting.customers]
         if len(seen) == setting.customers:
@@ -121,13 +126,13 @@ def run(setting: Setting, ahead: int = 36, upto: int | None = None) -> History:
     cast, state = _selected(setting, world, cast, state, seen)
     assigned: list[camp.Assigned] = []
     before: dict[str, State] = {}
-    for month in range(months):
+    for month in range(setting.months):
         for campaign in camp.starting(month, setting.months):
-            orders = np.array(log.counts).T if log.counts else np.zeros((len(cast.people), 0))
+            orders = np.array(log.counts).T
             assigned.append(camp.assign(setting.seed, campaign, month, cast, state, orders, world.spill))
             before[campaign.code] = state.take(np.arange(len(cast.people)), np.arange(len(cast.holders)))
         push = measures.pushes([a.applied for a in assigned], month)
-        done = step(cast, state, month, shock[month + BURN], push, births=True, record=True)
+        done = step(cast, state, month, shock[month + BURN], push, births=True)
         _note(log, cast, state, done, month)
     return History(setting, world, cast, state, shock, assigned, before, log)
 

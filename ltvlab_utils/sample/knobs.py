@@ -8,10 +8,11 @@ A **misspecified** world draws each knob away from that. It proves methods.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
+from ltvlab_utils.errors import Refused, nearest
 from ltvlab_utils.sample import draws
 
 Kind = Literal["misspecified", "home"]
@@ -113,5 +114,7 @@ def _copula(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def knobs(kind: Kind, seed: int) -> Knobs:
-    """The knobs of a world."""
+    """The knobs of a world. Raises Refused for an unknown kind."""
+    if kind not in get_args(Kind):
+        raise Refused(f'No world is called "{kind}".{nearest(str(kind), get_args(Kind))}')
     return home() if kind == "home" else misspecified(seed)

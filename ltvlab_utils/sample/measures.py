@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 MONTHS = 120  # pushes are kept this long after the start of a measure
 
@@ -54,8 +55,8 @@ def profile(action: str, channel: str, months: int = MONTHS) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Applied:
-    """An action begun for some customers. `weight`: per customer, 0 = not treated; own response and spill included.
-    `start`: month of the start per customer."""
+    """An action begun for some customers. `weight`: per customer, 0 = not reached; own response and spill included.
+    `start`: month of the start per customer, -1 = not reached."""
 
     action: str
     weight: np.ndarray
@@ -77,13 +78,25 @@ def pushes(applied: list[Applied], month: int, rows: np.ndarray | slice = slice(
     return out
 
 
-def with_spill(treated: np.ndarray, response: np.ndarray, group: np.ndarray, spill: float) -> np.ndarray:
-    """Weight of a measure per customer: the own response of the treated, and `spill` of it for the others of a treated
-    customer's group (`group` = number of the parent, -1 = none)."""
-    weight = np.where(treated, response, 0.0)
-    if spill:
-        touched = np.zeros(int(group.max(initial=-1)) + 1, dtype=bool)
-        touched[group[treated & (group >= 0)]] = True
-        near = (group >= 0) & touched[group.clip(0)] if len(touched) else np.zeros(len(group), bool)
-        weight = np.where(near & ~treated, spill * response, weight)
-    return weight
+def with_spill(
+    start: np.ndarray, response: np.ndarray, group: np.ndarray, spill: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of a measure and month of its start per customer, -1 = not reached. The treated (`start` of at least 0)
+    have their own response; the others of a treated customer's group (`group` = number of the parent, -1 = none) a
+    part `spill` of theirs, from the first start in the group on."""
+    treated, grouped = start >= 0, group >= 0
+    weight, begins = np.where(treated, response, 0.0), start.copy()
+    if spill and grouped.any():
+        first = np.full(group.max() + 1, np.iinfo(start.dtype).max)
+        np.minimum.at(first, group[treated & grouped], start[treated & grouped])
+        earliest = first[group.clip(0)]
+        near = ~treated & grouped & (earliest < np.iinfo(start.dtype).max)
+        weight, begins = np.where(near, spill * response, weight), np.where(near, earliest, begins)
+    return weight, begins
+
+
+def registry() -> pd.DataFrame:
+    """The actions: action, kind (what it does, in a word), cost_amount (yen a customer), hours (of staff)."""
+    return pd.DataFrame(
+        [{"action": k, "kind": a.kind, "cost_amount": a.cost, "hours": a.hours} for k, a in ACTIONS.items()]
+    )

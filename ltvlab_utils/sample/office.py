@@ -18,11 +18,8 @@ LOST_REASONS = ("価格", "競合", "時期尚早", "機能不足")
 OPEN_STAGES = ("提案", "見積", "稟議")
 
 
-def _last(history: History) -> np.datetime64:
-    return history.setting.first_day + np.timedelta64(history.setting.days - 1, "D")
-
-
 def industries(history: History) -> np.ndarray:
+    """Industry of each customer: the line of business that serves it."""
     return np.array(LINES)[history.people["line"].to_numpy()]
 
 
@@ -143,7 +140,7 @@ def deals(history: History, ids: np.ndarray, table: pd.DataFrame, decisions: pd.
 
     Two of the owners write half as much again into the probability as comes true.
     """
-    setting, people, last = history.setting, history.people, _last(history)
+    setting, people, last = history.setting, history.people, history.setting.last_day
     rng = draws.stream(setting.seed, "deals")
     d = decisions[(decisions["month"] >= 0) & (decisions["month"] < setting.months)]
     closed = setting.month_day(d["month"].to_numpy() + 1) - np.timedelta64(1, "D")
@@ -205,7 +202,7 @@ def deals(history: History, ids: np.ndarray, table: pd.DataFrame, decisions: pd.
 def receivables(history: History, lines: pd.DataFrame, ids: np.ndarray, customers: pd.DataFrame) -> pd.DataFrame:
     """One invoice a customer and month of orders, due at the end of the next month or the one after; those that the
     truth does not see paid are written off 90 days after they were due."""
-    setting, last = history.setting, pd.Timestamp(_last(history))
+    setting, last = history.setting, pd.Timestamp(history.setting.last_day)
     rng = draws.stream(setting.seed, "receivables")
     month = lines["ordered_at"].dt.to_period("M")
     kept = lines["status"] == "confirmed"

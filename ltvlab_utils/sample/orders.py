@@ -7,16 +7,18 @@ import pandas as pd
 
 from ltvlab_utils.sample import draws
 from ltvlab_utils.sample.dynamics import back_share
-from ltvlab_utils.sample.history import History
+from ltvlab_utils.sample.history import History, Setting
+from ltvlab_utils.sample.people import LINES
 
 DAY = np.timedelta64(1, "D")
 A_LINE = 8  # goods of each line of business
 CATEGORIES = ("消耗品", "部品", "機器", "保守部材")
-GOODS = ("software", "manufacturing", "wholesale")
+OLD = 10  # number of the good that its successor, the next, replaces
 
 
 def order_days(history: History) -> pd.DataFrame:
-    """One row an order: row (of people), day (0 = first of the data), amount, back (share that comes back), cancelled.
+    """One row an order: row (of people), month, place (in it), count (order number), amount, net (after returns),
+    cancelled, day (0 = first of the data), back (share that comes back).
 
     Most orders that fall on a weekend are placed on the Monday after, or the Friday before at the end of a month.
     """
@@ -33,27 +35,26 @@ def order_days(history: History) -> pd.DataFrame:
     earlier = np.maximum(at - np.where(moves, weekday - 4, 0).astype("timedelta64[D]"), first)
     at = np.where(later.astype("datetime64[M]") == first.astype("datetime64[M]"), later, earlier)
     returned = ~table["cancelled"] & (table["net"] < table["amount"])
-    out = table.assign(
-        day=(at - setting.first_day).astype(int), back=np.where(returned, back_share(key, count), 0.0), key=key
-    )
+    out = table.assign(day=(at - setting.first_day).astype(int), back=np.where(returned, back_share(key, count), 0.0))
     return out.sort_values(["day", "row", "count"], ignore_index=True)
 
 
-def products(seed: int) -> pd.DataFrame:
+def products(setting: Setting) -> pd.DataFrame:
     """Product master: eight goods a line of business, three services under contract; one good has a successor."""
-    rng = draws.stream(seed, "products")
-    n = np.arange(A_LINE * len(GOODS))
+    rng = draws.stream(setting.seed, "products")
+    until = setting.first_day + np.timedelta64(int(0.6 * setting.days), "D")
+    n = np.arange(A_LINE * len(LINES))
     price = np.round(np.exp(rng.normal(9.2, 0.8, len(n))), -2).clip(min=500)
     goods = pd.DataFrame(
         {
             "product_id": "P-" + pd.Series(n + 1).astype(str).str.zfill(3),
             "name": [f"{CATEGORIES[i % len(CATEGORIES)]} {chr(65 + i // A_LINE)}{i % A_LINE + 1:02d}" for i in n],
-            "line": np.array(GOODS)[n // A_LINE],
+            "line": np.array(LINES)[n // A_LINE],
             "kind": "goods",
             "list_price": price,
             "standard_cost": np.round(price * rng.uniform(0.5, 0.75, len(n)), -1),
-            "sold_until": np.where(n == 10, np.datetime64("2024-03-31"), np.datetime64("NaT")),
-            "successor_id": np.where(n == 10, "P-012", None),
+            "sold_until": np.where(n == OLD, until, np.datetime64("NaT")),
+            "successor_id": np.where(n == OLD, f"P-{OLD + 2:03d}", None),
         }
     )
     services = pd.DataFrame(
@@ -86,7 +87,8 @@ def order_lines(history: History, days: pd.DataFrame, goods: pd.DataFrame, ids: 
     favourite = draws.below(draws.keys(setting.seed, "favourite", people["candidate"].to_numpy()), "good")[row]
     within = np.where(first, np.floor(favourite * A_LINE), (rng.integers(0, A_LINE, len(order)) + line) % A_LINE)
     product = (people["line"].to_numpy()[row] * A_LINE + within).astype(int)
-    product = np.where((product == 10) & (days["day"].to_numpy()[order] > setting.days * 0.6), 11, product)
+    gone = np.datetime64(goods["sold_until"].to_numpy()[OLD], "D") - setting.first_day
+    product = np.where((product == OLD) & (days["day"].to_numpy()[order] > gone.astype(int)), OLD + 1, product)
     units = np.maximum(np.round(net / goods["list_price"].to_numpy()[product]), 1)
     margin = people["margin"].to_numpy()[row] + rng.normal(0, 0.03, len(order))
     day = days["day"].to_numpy()[order]

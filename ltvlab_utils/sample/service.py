@@ -71,7 +71,7 @@ def milestones(history: History, terms: pd.DataFrame, ids: np.ndarray) -> pd.Dat
     """Onboarding of contracts that began within the data; customers that are not content are late."""
     setting = history.setting
     rng = draws.stream(setting.seed, "milestones")
-    last = setting.first_day + np.timedelta64(setting.days - 1, "D")
+    last = setting.last_day
     new = terms[(terms["term_no"] == 1) & (terms["starts_on"] >= setting.first_day)].reset_index(drop=True)
     row = pd.Series(np.arange(len(ids)), index=ids).reindex(new["customer_id"]).to_numpy(int)
     started = new["starts_on"].to_numpy().astype("datetime64[M]") - setting.first_day.astype("datetime64[M]")
@@ -134,7 +134,9 @@ def contacts(history: History, ids: np.ndarray) -> pd.DataFrame:
         {
             "contact_id": "P" + pd.Series(np.arange(1, n + 1)).astype(str).str.zfill(6),
             "customer_id": ids[row],
-            "name": [f"{a} {b}" for a, b in zip(rng.choice(SURNAMES, n), rng.choice(GIVEN, n), strict=True)],
+            "name": [
+                f"{a} {b}" for a, b in zip(rng.choice(SURNAMES.split(), n), rng.choice(GIVEN.split(), n), strict=True)
+            ],
             "department": rng.choice(DEPARTMENTS, n),
             "role": rng.choice(["担当", "課長", "部長", "役員"], n, p=[0.5, 0.28, 0.17, 0.05]),
             "email": code + "@mail.example",

@@ -23,7 +23,10 @@ from ltvlab_utils.sample.futures import HORIZONS, MOST, Question, Tally, blocks,
 from ltvlab_utils.sample.people import LINES
 from ltvlab_utils.sample.state import State
 
-PATHS, EFFECT_PATHS = 2_000, 400
+PATHS = 2_000
+EFFECT_PATHS = PATHS // 10  # differences of paired futures vary far less than futures
+EFFECT_METRICS = ("orders", "order_revenue", "contract_revenue", "revenue", "renewals", "value")
+DAYS_A_MONTH = 365.25 / 12
 NO_MEASURE = "none"
 
 
@@ -67,8 +70,9 @@ class Truth:
         return Question(self.history.setting.months, tuple(self.history.applied), np.arange(1, paths + 1), **changes)
 
     def latents(self) -> pd.DataFrame:
-        """One row a customer: customer_id, its latent facts (people.people), died_on (null = alive at the end of the
-        data), fading (months of fading left), satisfaction at the end of the data, distributor (customer_id)."""
+        """One row a customer: customer_id, its latent facts (people.people), died_on (last day of the month in which it
+        left, null = alive at the end of the data), fading (months of it left), satisfaction at the end of the data,
+        distributor (customer_id)."""
         h, state = self.history, self.history.state
         gone = state.gone[:, 0].astype(int)
         dead = ~state.alive[:, 0] & (gone < h.setting.months)
@@ -108,7 +112,11 @@ class Truth:
 
     def realised(self, horizons: Sequence[int] = HORIZONS) -> pd.DataFrame:
         """true_realised: customer_id, horizon_months, value (yen), orders, order_revenue, contract_revenue on the path
-        that goes on from the data."""
+        that goes on from the data. Raises Refused for a horizon beyond it."""
+        if max(horizons) > hist.AHEAD:
+            raise Refused(
+                f"The path that happens is known for {hist.AHEAD} months after the data, not {max(horizons)}."
+            )
         question = Question(
             self.history.setting.months, tuple(self.history.applied), np.array([hist.PAST]), redraw=False, drawn=True
         )
@@ -128,38 +136,36 @@ class Truth:
         return pd.DataFrame(out, index=pd.Index(self.ids, name="customer_id"), columns=range(paths))
 
     def campaign_effects(self, paths: int = EFFECT_PATHS, horizons: Sequence[int] = HORIZONS) -> pd.DataFrame:
-        """True effects: campaign_id, action, metric (orders, order_revenue, contract_revenue, renewals, value),
-        horizon_months (the window in months, or a horizon), effect (mean a treated customer), standard_error, total
-        (over all customers, spill included), spill_total (over customers that were not treated), n_treatment.
+        """True effects: campaign_id, action, metric (EFFECT_METRICS), horizon_months, window, effect (mean a treated
+        customer), standard_error (Monte Carlo), total (over all that it reaches), spill_total (over those of them that
+        were not treated), n_treatment. A campaign that treated nobody is left out.
 
-        Futures from the campaign's first month with it and without it, the same numbers in both.
+        Futures from the campaign's first month with it and without it, the same numbers in both; what other campaigns
+        had begun by then goes on. `window` True: the months of its window, counted for each customer from the month
+        in which it was treated itself, as an evaluation of a staggered campaign counts; else months from the first.
+        Customers that came later are not in it.
         """
         rows = []
-        for one in self.history.assigned:
-            window = max(round(one.campaign.window / 30.4375), 1)
-            months = sorted({window, *horizons})
-            touched = np.flatnonzero(one.applied.weight > 0)
-            treated = np.isin(touched, one.rows[one.treated])
+        for one in (a for a in self.history.assigned if a.treated.any()):
+            window = max(round(one.campaign.window / DAYS_A_MONTH), 1)
+            reached = np.flatnonzero(one.applied.weight > 0)
+            own_end = one.applied.start[reached] - one.month + window
+            treated = np.isin(reached, one.rows[one.treated])
             known = [a.applied for a in self.history.assigned if a.month <= one.month and a is not one]
-            both = [
-                self._gather(touched, Question(one.month, tuple(c), np.arange(1, paths + 1)),
-                             self.history.before[one.campaign.code], months)
+            with_it, without = (
+                self._gather(reached, Question(one.month, tuple(c), np.arange(1, paths + 1)),
+                             self.history.before[one.campaign.code], sorted({*own_end.tolist(), *horizons}))
                 for c in ([*known, one.applied], known)
-            ]  # fmt: skip
-            for horizon in months:
-                for metric in ("orders", "order_revenue", "contract_revenue", "renewals", "value"):
-                    change = getattr(both[0][horizon], metric) - getattr(both[1][horizon], metric)
-                    own = change[treated].mean(axis=0)
-                    rows.append(
-                        {
-                            "campaign_id": one.campaign.code, "action": one.campaign.action, "metric": metric,
-                            "horizon_months": horizon, "window": horizon == window, "effect": own.mean(),
-                            "standard_error": own.std(ddof=1) / np.sqrt(paths),
-                            "total": change.sum(axis=0).mean(), "spill_total": change[~treated].sum(axis=0).mean(),
-                            "n_treatment": int(treated.sum()),
-                        }
-                    )  # fmt: skip
-        return pd.DataFrame(rows)
+            )  # fmt: skip
+            about = {"campaign_id": one.campaign.code, "action": one.campaign.action}
+            for metric in EFFECT_METRICS:
+                change = {h: getattr(with_it[h], metric) - getattr(without[h], metric) for h in with_it}
+                in_window = np.stack([change[end][i] for i, end in enumerate(own_end)])
+                for horizon, found in ((window, in_window), *((h, change[h]) for h in horizons)):
+                    rows.append({**about, "metric": metric, "horizon_months": horizon, "window": found is in_window,
+                                 **_effect(found, treated)})  # fmt: skip
+        names = "campaign_id action metric horizon_months window effect standard_error total spill_total n_treatment"
+        return pd.DataFrame(rows, columns=names.split())
 
     def _gather(self, rows: np.ndarray, question: Question, state: State | None, horizons) -> dict[int, Tally]:
         """Tallies of `rows`, in their order."""
@@ -194,21 +200,22 @@ class Truth:
 
     def discount_effect(self, paths: int = EFFECT_PATHS, horizons: Sequence[int] = HORIZONS) -> pd.DataFrame:
         """quantity, horizon_months, true, standard_error, naive: the effect of a discount on the share renewed (mean
-        over those who got one), of 10 % for all, and of 10 % at every coming renewal decision on value a holder.
-        `naive` compares those with and without a discount, as a report would."""
+        over those who got one; exact), of 10 % for all (exact), and of 10 % at every coming renewal decision on value a
+        holder (Monte Carlo). `naive` compares those with and without a discount, as a report would. NaN where the data
+        hold no decision of the kind."""
         d = self.decisions()
         given = d["discount"] > 0
         naive = d.loc[given, "renews"].mean() - d.loc[~given, "renews"].mean()
         gain, ten = (d["chance"] - d["chance_without"])[given], d["chance_with_ten"] - d["chance_without"]
         rows = [
-            ("renewal, those with a discount", 0, gain.mean(), gain.std() / np.sqrt(max(len(gain), 1)), naive),
-            ("renewal, 10 % for all", 0, ten.mean(), ten.std() / np.sqrt(max(len(ten), 1)), naive),
+            ("renewal, those with a discount", 0, gain.mean(), 0.0, naive),
+            ("renewal, 10 % for all", 0, ten.mean(), 0.0, naive),
         ]
-        holders = self.history.cast.holders
+        holders = self.history.cast.holders if self.history.state.had.any() else np.zeros(0, int)
         with_ten, without = (
             self._gather(holders, self._question(paths, discount=offer), None, horizons) for offer in (0.10, 0.0)
         )
-        for h in horizons:
+        for h in horizons if len(holders) else ():
             change = (with_ten[h].value - without[h].value).mean(axis=0)
             rows.append(("value, 10 % at every renewal", h, change.mean(), change.std(ddof=1) / np.sqrt(paths), np.nan))
         return pd.DataFrame(rows, columns=["quantity", "horizon_months", "true", "standard_error", "naive"])
@@ -240,12 +247,12 @@ class Truth:
         people, start = self.history.people, self.history.setting.months
         chosen = np.full(len(people), NO_MEASURE, dtype=object)
         chosen[rows] = plan["action"].to_numpy()
+        response, group = people["response"].to_numpy(), people["group"].to_numpy()
         applied = []
         for action in sorted(set(chosen) - {NO_MEASURE}):
-            weight = measures.with_spill(
-                chosen == action, people["response"].to_numpy(), people["group"].to_numpy(), self.history.knobs.spill
-            )
-            applied.append(measures.Applied(action, weight, np.full(len(people), start)))
+            begins = np.where(chosen == action, start, -1)
+            reached = measures.with_spill(begins, response, group, self.history.knobs.spill)
+            applied.append(measures.Applied(action, *reached))
         reached = np.flatnonzero(np.any([a.weight > 0 for a in applied], axis=0)) if applied else np.zeros(0, int)
         reached = np.union1d(reached, rows)
         without = self._gather(reached, self._question(paths), None, horizons)
@@ -271,6 +278,16 @@ class Truth:
                 )
             )
         return _sorted(found)
+
+
+def _effect(change: np.ndarray, treated: np.ndarray) -> dict[str, float]:
+    """Of (reached customers, paths) differences: the mean a treated customer, its error, and the totals."""
+    own = change[treated].mean(axis=0)
+    return {
+        "effect": own.mean(), "standard_error": own.std(ddof=1) / np.sqrt(len(own)),
+        "total": change.sum(axis=0).mean(), "spill_total": change[~treated].sum(axis=0).mean(),
+        "n_treatment": int(treated.sum()),
+    }  # fmt: skip
 
 
 def _sorted(frames: list[pd.DataFrame]) -> pd.DataFrame:

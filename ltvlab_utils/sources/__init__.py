@@ -8,10 +8,17 @@ staged.tables["order_lines"], staged.report, staged.rejected
 
 from ltvlab_utils.sources.files import SourceFile
 from ltvlab_utils.sources.formats import FORMS
-from ltvlab_utils.sources.generated import company_yaml, ensure_generated, export, is_at_scale, write_futures
+from ltvlab_utils.sources.generated import (
+    company_yaml,
+    effect_paths,
+    ensure_generated,
+    export,
+    is_at_scale,
+    write_futures,
+)
 from ltvlab_utils.sources.stage import Staged, refuse_unsupported, stage, survey
 
 __all__ = [
-    "FORMS", "SourceFile", "Staged", "company_yaml", "ensure_generated", "export", "is_at_scale", "refuse_unsupported",
-    "stage", "survey", "write_futures",
+    "FORMS", "SourceFile", "Staged", "company_yaml", "effect_paths", "ensure_generated", "export", "is_at_scale",
+    "refuse_unsupported", "stage", "survey", "write_futures",
 ]  # fmt: skip

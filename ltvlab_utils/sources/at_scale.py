@@ -176,7 +176,7 @@ SELECT customer_id, {name} AS customer_name,
 FROM (SELECT *, mix(k, @channel) % {channels} AS via, mix(k, @region) % {regions} AS place FROM people)"""
 )
 
-TRUTH = (
+LATENTS = (
     f"WITH {PEOPLE}"
     """
 SELECT customer_id, {industry} AS industry, {factor} * rate AS rate, spend, margin, DATE '{first}' + born::INTEGER
@@ -233,7 +233,7 @@ def write_at_scale(
         per_part = max(1, customers * PART_LINES // lines)
         tasks = [
             (CUSTOMERS, 0, customers, made / "customers.parquet"),
-            (TRUTH, 0, customers, truth / "customers.parquet"),
+            (LATENTS, 0, customers, truth / "customers.parquet"),
             (PRODUCTS, 0, 0, made / "products.parquet"),
         ]
         for n, a in enumerate(range(0, customers, per_part)):

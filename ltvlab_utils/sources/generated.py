@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -133,6 +134,8 @@ def ensure_generated(params: Params, data_dir: str | Path) -> bool:
 
 
 def _write_at_scale(folder: Path, settings: Generator) -> list[str]:
+    for old in truth_dir(folder).glob("*.parquet"):  # of a smaller company
+        old.unlink()
     at_scale.write_at_scale(
         folder,
         truth_dir(folder),
@@ -142,7 +145,8 @@ def _write_at_scale(folder: Path, settings: Generator) -> list[str]:
         months=settings.months,
         last_period=settings.last_period,
     )
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*.parquet"))
+    parts = sorted(p.relative_to(folder).as_posix() for p in folder.glob("order_lines/part-*.parquet"))
+    return ["customers.parquet", "products.parquet", *parts]
 
 
 def export(params: Params, data_dir: str | Path, form: str) -> formats.Written:
@@ -156,6 +160,11 @@ def export(params: Params, data_dir: str | Path, form: str) -> formats.Written:
     return formats.write(company.frames, folder, form)
 
 
+def effect_paths(paths: int) -> int:
+    """Futures behind an effect, where a value has `paths`: differences of paired futures vary far less."""
+    return max(paths * sample.EFFECT_PATHS // sample.PATHS, 20)
+
+
 def write_futures(params: Params, data_dir: str | Path, paths: int, tell=lambda words: None) -> Path:
     """Writes true_expected, campaign_effects and discount_effect of a generated company; the folder of its truth.
 
@@ -164,7 +173,7 @@ def write_futures(params: Params, data_dir: str | Path, paths: int, tell=lambda 
     truth = sample.Truth.of(setting_of(params.settings.generator))
     folder = truth_dir(data_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    effects = max(paths // 10, 20)
+    effects = effect_paths(paths)
     for name, make in (
         ("true_expected", lambda: truth.expected(paths)),
         ("campaign_effects", lambda: truth.campaign_effects(effects)),
@@ -203,9 +212,14 @@ def _write_facts(folder: Path, company: sample.Company) -> None:
 
 
 def _key(settings: Generator) -> str:
-    """Changes with the settings and with the code that makes and writes the company."""
+    """Changes with the settings and with the code that makes and writes the company; at scale with DuckDB as well,
+    whose hash() is not promised to stay the same."""
     digest = hashlib.sha256(settings.model_dump_json().encode())
-    for code in [*sorted(Path(ltvlab_utils.sample.__file__).parent.glob("*.py")), Path(__file__)]:
+    made_by = [*sorted(Path(ltvlab_utils.sample.__file__).parent.glob("*.py")), Path(__file__)]
+    if is_at_scale(settings):
+        made_by.append(Path(at_scale.__file__))
+        digest.update(version("duckdb").encode())
+    for code in made_by:
         digest.update(code.read_bytes())
     return digest.hexdigest()
 
