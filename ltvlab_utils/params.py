@@ -111,7 +111,7 @@ class Limits(Strict):
 class Generator(Strict):
     """A generated company: its extracts are made from a seed when they are missing or these settings changed."""
 
-    seed: int = Field(7, ge=0, description="seed of the company | | ltvlab sample")
+    seed: int = Field(7, ge=0, lt=2**63, description="seed of the company | | ltvlab sample")
     customers: int = Field(1200, ge=20, le=5_000_000, description="customers | customers | ltvlab sample")
     months: int = Field(36, ge=12, le=240, description="months of history | months | ltvlab sample")
     last_period: str = Field("2025-06", description="last month of the extracts | YYYY-MM | ltvlab sample")
@@ -131,6 +131,8 @@ class Generator(Strict):
     def _lines(self) -> Generator:
         if self.lines is not None and self.customers <= LIVED:
             raise ValueError(f"lines goes with more than {LIVED:,} customers; below, they follow from the customers")
+        if self.lines is not None and self.lines < 3 * self.customers:
+            raise ValueError(f"lines is {self.lines:,}: ask for at least three a customer, {3 * self.customers:,}")
         return self
 
 

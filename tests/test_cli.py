@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 
 import pandas as pd
@@ -313,6 +314,8 @@ def test_sample_makes_a_company_with_parameters_extracts_and_truth(say, workspac
         (("sample", "acme", "--last-period", "2025-13"), "2025-13"),
         (("sample", "acme", "--world", "hom"), 'Did you mean "home"'),
         (("sample", "acme", "--lines", "1000"), "lines goes with more than 50,000 customers"),
+        (("sample", "acme", "--customers", "60000", "--lines", "1000"), "at least three a customer"),
+        (("sample", "acme", "--seed", "99999999999999999999"), "seed"),
         (("sample", "acme", "--also", "ecube"), 'Did you mean "eccube"'),
         (("sample", "gen", "--seed", "8"), "seed 7 (asked for 8)"),
     ],
@@ -327,7 +330,7 @@ def test_sample_refuses_in_a_sentence_and_writes_nothing(say, workspace, words, 
 
 
 def test_a_company_at_scale_is_written_as_parquet(say, workspace):
-    words = ("sample", "large", "--customers", "50001", "--months", "24", "--lines", "120000")
+    words = ("sample", "large", "--customers", "50001", "--months", "24", "--lines", "160000")
     code, out, _ = say(*words)
     assert code == 0 and "Next: ltvlab run large 2025-06" in out
     assert list((workspace / "data" / "large" / "order_lines").glob("*.parquet"))
@@ -335,3 +338,39 @@ def test_a_company_at_scale_is_written_as_parquet(say, workspace):
     assert say("check", "large", "2025-06")[0] == 0
     code, _, err = say(*words, "--also", "csv")
     assert code == 2 and "at most 50,000 customers" in err
+
+
+def test_sample_never_replaces_files_of_others(say, workspace):
+    mine = workspace / "data" / "real" / "customers.csv"
+    mine.parent.mkdir()
+    mine.write_text("customer_id\nprecious\n")
+    code, _, err = say("sample", "real", "--customers", "20", "--months", "12", "--paths", "0")
+    assert code == 2 and "data/real/customers.csv is there and was not made by" in err
+    assert mine.read_text() == "customer_id\nprecious\n" and not (workspace / "params" / "real").exists()
+
+
+def test_sample_makes_a_lost_truth_again_and_finishes_what_was_cut(say, workspace):
+    words = ("sample", "acme", "--customers", "20", "--months", "12", "--paths", "0")
+    assert say(*words)[0] == 0
+    truth, stamp = workspace / "data" / ".truth" / "acme", workspace / "data" / "acme" / ".generated.json"
+    shutil.rmtree(truth)
+    assert say(*words)[0] == 0 and (truth / "true_realised.parquet").is_file()
+    stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "key": ""}))  # as a killed run leaves it
+    code, out, _ = say(*words)
+    assert code == 0 and ": made" in out
+
+
+def test_a_generator_that_its_sources_do_not_fit_is_refused(say, workspace):
+    assert say("sample", "acme", "--customers", "20", "--months", "12", "--paths", "0")[0] == 0
+    file = workspace / "params" / "acme" / "company.yaml"
+    file.write_text(file.read_text().replace("customers: 20", "customers: 60000"))
+    code, _, err = say("sample", "acme", "--paths", "0")
+    assert code == 2 and "order_lines/*.parquet, but `sources` reads order_lines.csv" in err
+
+
+def test_a_data_folder_that_links_into_the_truth_is_refused(say, workspace):
+    assert say("sample", "acme", "--customers", "20", "--months", "12", "--paths", "0")[0] == 0
+    (workspace / "data" / "small").rename(workspace / "data" / "elsewhere")
+    (workspace / "data" / "small").symlink_to(workspace / "data" / ".truth" / "acme")
+    code, _, err = say("check", "small")
+    assert code == 2 and "never read" in err

@@ -223,6 +223,26 @@ def test_changes_lead_to_the_amount_of_the_next_term(clean):
     assert len(at_start) > 50 and (at_start["amount_after"] == at_start["monthly_amount"]).all()
 
 
+def test_amounts_of_the_extracts_are_those_that_the_truth_bills(company, clean):
+    """Terms, changes and pauses, month by month, against what the simulator billed."""
+    setting, terms, moved = company.setting, clean["contract_terms"], clean["contract_changes"]
+    month = pd.DataFrame({"month": pd.to_datetime(setting.month_day(np.arange(setting.months)))})
+    grid = terms.merge(month, how="cross")
+    stop = grid["outcome_on"].where(grid["outcome"].isin(["cancelled_early", "superseded"]), grid["ends_on"])
+    paused = (grid["paused_from"] <= grid["month"]) & (grid["paused_to"] >= grid["month"])
+    grid = grid[(grid["month"] >= grid["starts_on"]) & (grid["month"] <= stop) & ~paused].sort_values("month")
+    moved = moved[["contract_id", "changed_on", "amount_after"]].sort_values("changed_on", kind="stable")
+    moved["changed_on"], grid["month"] = moved["changed_on"].dt.as_unit("s"), grid["month"].dt.as_unit("s")
+    grid = pd.merge_asof(grid, moved, left_on="month", right_on="changed_on", by="contract_id")
+    amount = grid["amount_after"].where(grid["changed_on"] > grid["starts_on"], grid["monthly_amount"])
+    found = amount.groupby([grid["month"], grid["customer_id"]]).sum()
+    ids = sample.customer_ids(len(company.history.people))
+    months = pd.Index(month["month"].dt.as_unit("s"), name="month")
+    billed = pd.DataFrame(np.array(company.history.log.revenue), index=months, columns=ids).stack()
+    wrong = (found.reindex(billed.index).fillna(0) - billed).abs() > 3  # each amount is rounded to a yen
+    assert wrong.mean() < 0.0005, billed[wrong]
+
+
 def test_owners_change_each_april_and_every_day_has_one(clean):
     owners = clean["customer_owners"].query("role == 'sales'").sort_values(["customer_id", "valid_from"])
     later = owners["customer_id"].eq(owners["customer_id"].shift())
@@ -444,6 +464,9 @@ def test_tiny_companies_have_a_truth_too():
 def test_what_is_pulled_forward_is_missing_later():
     shape = np.exp(profile("early_order_offer", "rate")) - 1
     assert shape[:2].sum() > 0.8 and abs(shape.sum()) < 0.05
+    one = sample.measures.Applied("early_order_offer", np.array([0.4, 1.0, 1.7]), np.zeros(3, int))
+    extra = sum(np.expm1(sample.measures.pushes([one], month)["rate"]) for month in range(6))
+    assert (np.abs(extra) < 0.05).all()  # whatever the response
     assert profile("reorder_offer", "rate")[2:].sum() == 0
     lasting = profile("visit", "rate")
     assert lasting[11] == pytest.approx(lasting[2] / 2)  # half-life of nine months

@@ -42,7 +42,9 @@ def sample(
         if form not in sources.FORMS:
             raise Refused(f'--also is "{form}".{nearest(form, sources.FORMS)}')
     if company not in layout.companies():
-        file = layout.new_company(company, sources.company_yaml(company, generator_of(asked)))
+        settings = generator_of(asked)
+        sources.refuse_strangers(settings, layout.data_root() / layout.check_name(company))
+        file = layout.new_company(company, sources.company_yaml(company, settings))
         typer.echo(f"{shown(file)}: made")
     params = any_params(layout.check_company(company))
     generator = params.settings.generator
@@ -55,12 +57,14 @@ def sample(
             f"params/{company}/company.yaml has {have}: change its `generator`, or choose a name that no "
             "company has yet."
         )
+    if also and sources.is_at_scale(generator):
+        raise Refused("--also is for companies of at most 50,000 customers; a larger one is written as Parquet.")
     folder = layout.data_dir(company)
-    made = sources.ensure_generated(params, folder)
+    made = sources.ensure_generated(params, folder, facts=True)
     typer.echo(f"{shown(folder)}: {'made' if made else 'already up to date'}")
     for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
         typer.echo(f"  {file.name}  {file.stat().st_size:,} bytes")
-    for form in also or []:
+    for form in dict.fromkeys(also or []):
         written = sources.export(params, folder, form)
         typer.echo(f"{shown(folder / 'exports' / form)}: {', '.join(written)}")
         if written.replaced:

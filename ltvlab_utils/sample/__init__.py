@@ -61,7 +61,7 @@ def generate(setting: Setting, faulty: bool = True) -> Company:
         "products": goods,
         "order_lines": spoilt["order_lines"],
         "contract_terms": spoilt["contract_terms"],
-        "contract_changes": contracts.changes(past, book, ids, terms["contract_id"]),
+        "contract_changes": contracts.changes(past, book, ids, terms),
         "support_costs": service.support(past, ids),
         "usage": service.usage(past, ids),
         "activities": office.activities(past, ids, owners, plan["touches"]),

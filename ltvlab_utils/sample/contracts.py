@@ -164,12 +164,12 @@ def _within(setting: Setting, table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["contract_id", "term_no"], ignore_index=True)
 
 
-def changes(history: History, book: _Book, ids: np.ndarray, known: pd.Series) -> pd.DataFrame:
-    """contract_changes of the contracts `known`, within the data."""
+def changes(history: History, book: _Book, ids: np.ndarray, known: pd.DataFrame) -> pd.DataFrame:
+    """contract_changes within the terms `known` (contract_terms), those of before the data included."""
     setting = history.setting
     table = book.frame(book.changes, "serial row month before after reason")
     table = table.assign(before=table["before"].round(), after=table["after"].round())
-    table = table[(table["month"] >= 0) & (table["month"] < setting.months) & (table["before"] != table["after"])]
+    table = table[(table["month"] < setting.months) & (table["before"] != table["after"])]
     out = pd.DataFrame(
         {
             "contract_id": contract_ids(table["serial"].to_numpy()),
@@ -180,7 +180,8 @@ def changes(history: History, book: _Book, ids: np.ndarray, known: pd.Series) ->
             "reason": table["reason"].to_numpy(),
         }
     )
-    out = out[out["contract_id"].isin(known)]
+    first = out["contract_id"].map(known.groupby("contract_id")["starts_on"].min())
+    out = out[out["changed_on"] > first]  # at its start a term carries its amount
     return out.sort_values(["contract_id", "changed_on", "reason"], ignore_index=True)
 
 

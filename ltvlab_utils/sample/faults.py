@@ -85,7 +85,7 @@ def _strays(rng: np.random.Generator, lines: pd.DataFrame, faults: Faults) -> pd
         shipped_on=pd.NaT,
         invoiced_on=pd.NaT,
         kind="return",
-        returns_order_id=[f"SO9{i:05d}" for i in range(len(chosen))],
+        returns_order_id=[f"SOX{i:05d}" for i in range(len(chosen))],
         discount_amount=0,
         **{c: -chosen[c] for c in ("quantity", "net_amount", "cost_amount")},
     )

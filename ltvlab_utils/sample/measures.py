@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+LEAST = 0.02  # of its own pace is what a customer keeps at least
 MONTHS = 120  # pushes are kept this long after the start of a measure
 
 
@@ -64,7 +65,11 @@ class Applied:
 
 
 def pushes(applied: list[Applied], month: int, rows: np.ndarray | slice = slice(None)) -> dict[str, np.ndarray | float]:
-    """Push on each channel in a month, per customer of `rows`; 0.0 where no action has one."""
+    """Push on each channel in a month, per customer of `rows`; 0.0 where no action has one.
+
+    The response scales the extra share of orders and not its logarithm, so that orders which are only pulled forward
+    are missing later to the same number, however strongly a customer responds.
+    """
     out: dict[str, np.ndarray | float] = dict.fromkeys(CHANNELS, 0.0)
     for one in applied:
         since = month - one.start[rows]
@@ -73,8 +78,12 @@ def pushes(applied: list[Applied], month: int, rows: np.ndarray | slice = slice(
             continue
         for channel in CHANNELS:
             if getattr(ACTIONS[one.action], channel):
-                shape = profile(one.action, channel)
-                out[channel] = out[channel] + np.where(running, one.weight[rows] * shape[since.clip(0, MONTHS - 1)], 0)
+                shape = profile(one.action, channel)[since.clip(0, MONTHS - 1)]
+                if channel == "rate":
+                    push = np.log(np.maximum(1 + one.weight[rows] * np.expm1(shape), LEAST))
+                else:
+                    push = one.weight[rows] * shape
+                out[channel] = out[channel] + np.where(running, push, 0.0)
     return out
 
 

@@ -44,7 +44,8 @@ def master(history: History, ids: np.ndarray) -> pd.DataFrame:
     dated = (born >= 0) | (rng.random(n) < 0.65)
     first = setting.month_day(born)
     length = (setting.month_day(born + 1) - first).astype(int)
-    acquired = first + np.floor(people["born_part"].to_numpy() * length).astype("timedelta64[D]")
+    part = np.where(people["subscribes"], 0.0, people["born_part"])  # a contract begins with the month
+    acquired = first + np.floor(part * length).astype("timedelta64[D]")
     parent = people["parent"].to_numpy()
     role = np.where(people["leads"] >= 0, "distributor", np.where(people["through"] >= 0, "end_user", None))
     size = people["size"].to_numpy()
@@ -200,14 +201,15 @@ def deals(history: History, ids: np.ndarray, table: pd.DataFrame, decisions: pd.
 
 
 def receivables(history: History, lines: pd.DataFrame, ids: np.ndarray, customers: pd.DataFrame) -> pd.DataFrame:
-    """One invoice a customer and month of orders, due at the end of the next month or the one after; those that the
-    truth does not see paid are written off 90 days after they were due."""
+    """One invoice a customer and month of orders, to its distributor where it buys through one, due at the end of the
+    next month or the one after; those that the truth does not see paid are written off 90 days after they were due."""
     setting, last = history.setting, pd.Timestamp(history.setting.last_day)
     rng = draws.stream(setting.seed, "receivables")
     month = lines["ordered_at"].dt.to_period("M")
     kept = lines["status"] == "confirmed"
-    sold = lines[kept].groupby([month[kept], lines["customer_id"][kept]])["net_amount"].sum()
-    table = sold[sold > 0].rename_axis(["month", "customer_id"]).reset_index(name="amount")
+    payer = lines["bill_to_id"].fillna(lines["customer_id"])
+    sold = lines[kept].groupby([month[kept], lines["customer_id"][kept], payer[kept]])["net_amount"].sum()
+    table = sold[sold > 0].rename_axis(["month", "customer_id", "payer"]).reset_index(name="amount")
     number = (table["month"] - pd.Period(str(setting.first_day)[:7], "M")).map(lambda d: d.n).to_numpy()
     row = pd.Series(np.arange(len(ids)), index=ids).reindex(table["customer_id"]).to_numpy(int)
     lost = np.array([unpaid(history.cast, m)[:, 0] for m in range(setting.months)])[number, row]
@@ -222,7 +224,7 @@ def receivables(history: History, lines: pd.DataFrame, ids: np.ndarray, customer
     return pd.DataFrame(
         {
             "invoice_id": "INV" + pd.Series(np.arange(1, len(table) + 1)).astype(str).str.zfill(6),
-            "customer_id": table["customer_id"],
+            "customer_id": table["payer"],
             "invoiced_on": invoiced,
             "due_on": due,
             "paid_on": paid.where((paid <= last) & ~lost),

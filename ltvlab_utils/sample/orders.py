@@ -108,7 +108,7 @@ def order_lines(history: History, days: pd.DataFrame, goods: pd.DataFrame, ids: 
             "ordered_at": date(day).astype("datetime64[s]") + minute.astype("timedelta64[m]"),
             "status": np.select([cancelled, backlog], ["cancelled", "backlog"], "confirmed"),
             "shipped_on": np.where(cancelled | backlog, none, date(ship)),
-            "invoiced_on": np.where(cancelled | backlog, none, _month_end(date(ship))),
+            "invoiced_on": np.where(cancelled, none, _month_end(date(day))),
             "bill_to_id": np.where(through >= 0, ids[through.clip(0)], None),
             "end_user_id": np.where(through >= 0, ids[row], None),
             "product_id": goods["product_id"].to_numpy()[product],

@@ -14,11 +14,12 @@ from ltvlab_utils.sources.generated import (
     ensure_generated,
     export,
     is_at_scale,
+    refuse_strangers,
     write_futures,
 )
 from ltvlab_utils.sources.stage import Staged, refuse_unsupported, stage, survey
 
 __all__ = [
     "FORMS", "SourceFile", "Staged", "company_yaml", "effect_paths", "ensure_generated", "export", "is_at_scale",
-    "refuse_unsupported", "stage", "survey", "write_futures",
+    "refuse_strangers", "refuse_unsupported", "stage", "survey", "write_futures",
 ]  # fmt: skip

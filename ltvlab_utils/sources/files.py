@@ -79,6 +79,8 @@ def _paths(company: str, data_dir: Path, source: Source, table: str, key: str) -
     if source.path.startswith(PACKAGE):
         return [_package_file(source.path, key)]
     root = data_dir.resolve()
+    if TRUTH in root.parts:
+        raise Refused(f"data/{company} leads into {TRUTH}, the truth of generated companies, which is never read.")
     pattern = source.path.replace("\\", "/").strip("/")
     if TRUTH in pattern.split("/"):
         raise Refused(f"{key}: the folder {TRUTH} holds the truth of generated companies and is never read.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -109,28 +110,66 @@ def truth_dir(data_dir: str | Path) -> Path:
     return Path(data_dir).parent / TRUTH / Path(data_dir).name
 
 
-def ensure_generated(params: Params, data_dir: str | Path) -> bool:
-    """Makes extracts (below `data_dir`) and facts of a company with `generator` settings; True when it wrote."""
+def ensure_generated(params: Params, data_dir: str | Path, facts: bool = False) -> bool:
+    """Makes extracts (below `data_dir`) and facts of a company with `generator` settings; True when it wrote.
+
+    `facts`: makes both again where the facts alone are gone, which a review does not miss. Raises Refused where files
+    that it would replace are not its own, or `sources` reads files that it would not write.
+    """
     settings = params.settings.generator
     if settings is None:
         return False
+    _refuse_other_sources(params)
     folder = Path(data_dir)
     folder.mkdir(parents=True, exist_ok=True)
     wanted = _key(settings)
     with FileLock(folder / ".generate.lock"):
-        if _is_current(folder, wanted):
+        stamp = _stamp(folder)
+        complete = not facts or (truth_dir(folder) / "customers.parquet").is_file()
+        if complete and stamp["key"] == wanted and all((folder / name).is_file() for name in stamp["files"]):
             return False
-        (folder / STAMP).unlink(missing_ok=True)
+        refuse_strangers(settings, folder)
+        # whoever finds this stamp knows what is ours, and that it is not whole
+        ours = sorted({*stamp["files"], *files_of(settings)})
+        _replace(folder / STAMP, json.dumps({"key": "", "files": ours}).encode())
         if is_at_scale(settings):
             made = _write_at_scale(folder, settings)
-            _replace(folder / STAMP, json.dumps({"key": wanted, "files": made}).encode())
-            return True
-        company = sample.generate(setting_of(settings))
-        _write_facts(truth_dir(folder), company)
-        made = {_write(folder, name, frame) for name, frame in company.frames.items()}
-        made |= {_write_other(folder, source, frame) for source, frame in company.other.items()}
+        else:
+            company = sample.generate(setting_of(settings))
+            _write_facts(truth_dir(folder), company)
+            made = [_write(folder, name, frame) for name, frame in company.frames.items()]
+            made += [_write_other(folder, source, frame) for source, frame in company.other.items()]
+        for old in set(ours) - set(made):
+            (folder / old).unlink(missing_ok=True)
         _replace(folder / STAMP, json.dumps({"key": wanted, "files": sorted(made)}).encode())
     return True
+
+
+def files_of(generator: Generator) -> list[str]:
+    """Names of the extracts of a company; of its parts, at scale, the first."""
+    tables = [source["path"].replace("*", "part-00000") for found in sources_of(generator).values() for source in found]
+    return tables if is_at_scale(generator) else [*tables, *(name for name, *_ in OTHERS.values())]
+
+
+def refuse_strangers(generator: Generator, folder: Path) -> None:
+    """Raises Refused where a file that would be written is there already and was not written by this module."""
+    ours = _stamp(folder)["files"]
+    strange = [name for name in files_of(generator) if (folder / name).exists() and name not in ours]
+    if strange:
+        raise Refused(
+            f"data/{folder.name}/{strange[0]} is there and was not made by `ltvlab sample`, which would replace it"
+            f"{f' and {len(strange) - 1} more' if strange[1:] else ''}: move it away, or choose another name."
+        )
+
+
+def _refuse_other_sources(params: Params) -> None:
+    paths = [source.path for source in params.settings.sources.get("order_lines", [])]
+    wanted = sources_of(params.settings.generator)["order_lines"][0]["path"]
+    if paths and wanted not in paths:
+        raise Refused(
+            f"params/{params.company}/company.yaml: with {params.settings.generator.customers:,} customers the orders are "
+            f"written to {wanted}, but `sources` reads {paths[0]}. Make a company of that size under another name."
+        )
 
 
 def _write_at_scale(folder: Path, settings: Generator) -> list[str]:
@@ -171,7 +210,7 @@ def write_futures(params: Params, data_dir: str | Path, paths: int, tell=lambda 
     `paths`: futures a customer. `tell(words)` hears what is being computed. Takes minutes for a thousand customers.
     """
     truth = sample.Truth.of(setting_of(params.settings.generator))
-    folder = truth_dir(data_dir)
+    folder, made_as = truth_dir(data_dir), _key(params.settings.generator)
     folder.mkdir(parents=True, exist_ok=True)
     effects = effect_paths(paths)
     for name, make in (
@@ -180,7 +219,12 @@ def write_futures(params: Params, data_dir: str | Path, paths: int, tell=lambda 
         ("discount_effect", lambda: truth.discount_effect(effects)),
     ):
         tell(name)
-        _replace(folder / f"{name}.parquet", make().to_parquet(index=False))
+        data = make().to_parquet(index=False)
+        if _stamp(Path(data_dir))["key"] != made_as:
+            raise Refused(
+                f"{params.company} was made anew with other settings while its truth was computed: start again."
+            )
+        _replace(folder / f"{name}.parquet", data)
     return folder
 
 
@@ -224,12 +268,13 @@ def _key(settings: Generator) -> str:
     return digest.hexdigest()
 
 
-def _is_current(folder: Path, wanted: str) -> bool:
+def _stamp(folder: Path) -> dict:
+    """What was made last: key ("" = not whole) and files; nothing where the stamp is not there or not readable."""
     try:
         stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-        return stamp["key"] == wanted and all((folder / name).is_file() for name in stamp["files"])
+        return {"key": str(stamp["key"]), "files": [str(name) for name in stamp["files"]]}
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return {"key": "", "files": []}
 
 
 def _write(folder: Path, name: str, frame: pd.DataFrame) -> str:
@@ -254,6 +299,6 @@ def _write_other(folder: Path, source: str, frame: pd.DataFrame) -> str:
 
 
 def _replace(file: Path, data: bytes) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)
     temporary.replace(file)

@@ -77,14 +77,18 @@ def params_dir(company: str) -> Path:
     return params_root() / check_company(company)
 
 
-def new_company(company: str, text: str) -> Path:
-    """Writes params/<company>/company.yaml of a company that does not exist yet. Raises Refused for a name that is no
-    folder's."""
+def check_name(company: str) -> str:
+    """A name that a company may have. Raises Refused."""
     if not re.fullmatch(COMPANY_PATTERN, company):
         raise Refused(
             f'"{_printable(company)}" cannot be the name of a company: small letters, digits, - and _, 64 at most.'
         )
-    file = params_root() / company / "company.yaml"
+    return company
+
+
+def new_company(company: str, text: str) -> Path:
+    """Writes params/<company>/company.yaml of a company that is new. Raises Refused for an impossible name."""
+    file = params_root() / check_name(company) / "company.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(".company.yaml.tmp")
     temporary.write_text(text, encoding="utf-8")
