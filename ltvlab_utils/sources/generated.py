@@ -167,8 +167,8 @@ def _refuse_other_sources(params: Params) -> None:
     wanted = sources_of(params.settings.generator)["order_lines"][0]["path"]
     if paths and wanted not in paths:
         raise Refused(
-            f"params/{params.company}/company.yaml: with {params.settings.generator.customers:,} customers the orders are "
-            f"written to {wanted}, but `sources` reads {paths[0]}. Make a company of that size under another name."
+            f"params/{params.company}/company.yaml: with {params.settings.generator.customers:,} customers the orders "
+            f"are written to {wanted}, but `sources` reads {paths[0]}. Make a company of that size under another name."
         )
 
 
