@@ -11,9 +11,9 @@ from ltvlab_utils import value
 from ltvlab_utils.models import MBGNBD, NBD, GammaGamma, ParetoNBD, ShiftedBetaGeometric
 from ltvlab_utils.value import contracts
 from ltvlab_utils.value.calendar import Horizon, shock_factors
+from ltvlab_utils.value.choice import Choice, Fits
 from ltvlab_utils.value.costs import Rates
 from ltvlab_utils.value.facts import Facts, orders_only
-from ltvlab_utils.value.fits import Choice, Fits
 from tests.value_world import AS_OF, settings, terms
 
 DELTA = np.log(1.10) / 365.25  # a day

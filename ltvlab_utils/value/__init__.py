@@ -6,9 +6,10 @@ card = model_card(fits, facts)                   # every fit, and beside it that
 valuation = evaluate(facts, fits, settings, rng) # ltv_by_customer, ltv_by_parent, ltv_totals, ltv_draws
 """
 
+from ltvlab_utils.value.choice import Fits
 from ltvlab_utils.value.costs import Rates, rates, realised
 from ltvlab_utils.value.facts import READS, Facts, gather
-from ltvlab_utils.value.fits import Fits, fit, model_card
+from ltvlab_utils.value.fits import fit, model_card
 from ltvlab_utils.value.futures import Simulated, simulate
 from ltvlab_utils.value.holdout import backtest, holdout
 from ltvlab_utils.value.result import Valuation, evaluate

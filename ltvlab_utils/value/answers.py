@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ltvlab_utils.i18n import compact, decimal, knows, money, money_range, percent, say, whole
+from ltvlab_utils.value.choice import Fits
 from ltvlab_utils.value.facts import Facts
-from ltvlab_utils.value.fits import Fits
 from ltvlab_utils.value.result import Valuation
 
 EDGES = [0, 1, 2, 3, 4, 5, 6, 11, 21, 51]  # classes of repeat purchase days: 0, 1, … 5, 6-10, 11-20, 21-50, 51+

@@ -26,9 +26,12 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.value import fits as fits_
-from ltvlab_utils.value.calendar import Clock, Horizon, at, shock_factors
+from ltvlab_utils.value.calendar import Horizon, at
+from ltvlab_utils.value.contract_arm import contract_arm
 from ltvlab_utils.value.costs import Rates
 from ltvlab_utils.value.facts import Facts
+from ltvlab_utils.value.order_arm import order_arm, spend_cap
+from ltvlab_utils.value.shared import Shared
 
 CELLS, ORDERS = 500_000, 2_000_000
 COMPONENTS = (
@@ -36,38 +39,7 @@ COMPONENTS = (
     "expected_servicing_cost", "expected_support_cost", "expected_credit_loss",
 )  # fmt: skip
 LOW, HIGH = 0.10, 0.90
-SPEND_CAP = 2.0
 LOST_MONTHS = 12  # a customer whose orders and contracts have all ended by then is lost
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all customers share in each draw. `params`: id of a model -> its parameters by draw."""
-
-    clock: Clock
-    params: dict[int, dict[str, np.ndarray]]
-    growth: np.ndarray | None
-
-    @classmethod
-    def of(cls, fits: fits_.Fits, facts: Facts, horizon: Horizon, draws: int, rng, shocks=True, certain=False):
-        """`shocks` False: a steady order rate; `certain` True: parameters and growth at their estimates."""
-        clock_rng, params_rng, growth_rng = rng.spawn(3)
-        factors = shock_factors(horizon.months, draws, clock_rng) if shocks else np.ones((draws, horizon.months))
-        params: dict[int, dict[str, np.ndarray]] = {}
-        for group in (fits.orders, fits.spend, fits.renewals):
-            for key in sorted(group):
-                choice = group[key]
-                if id(choice.model) not in params:
-                    params[id(choice.model)] = (
-                        {k: np.full(draws, v) for k, v in choice.model.params.items()}
-                        if certain
-                        else fits_.draw(choice, draws, params_rng)
-                    )
-        growth = None
-        if facts.growth is not None:
-            noise = 0.0 if certain else growth_rng.standard_normal(draws)
-            growth = facts.growth.mean + facts.growth.sd * noise + np.zeros(draws)
-        return cls(Clock(horizon, factors), params, growth)
 
 
 @dataclass
@@ -96,121 +68,6 @@ def _blocks(facts: Facts, horizon: Horizon, draws: int, unit: float) -> Iterator
             yield segment, rows[block == number]
 
 
-def _contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng) -> dict[str, np.ndarray]:
-    """Contracts of a block (rows `part`, of customer `place`) -> (size, draws) arrays: revenue, expansion, cost share
-    weighted sums, fiscal-year revenue and cost, months until the last one ends."""
-    kinds = fits_.term_class(part["term_months"])
-    theta = np.empty((len(part), draws))
-    decided = part["decided"].to_numpy()
-    made = part["renewals_made"].to_numpy()
-    for kind in np.unique(kinds):
-        rows = np.flatnonzero(kinds == kind)
-        model = fits.renewals[(segment, kind)].model
-        theta[rows] = model.sample_churn_probability(made[rows], draws, rng, shared.params[id(model)])
-    passed = rng.standard_exponential(theta.shape) / np.maximum(-np.log1p(-np.minimum(theta, 1 - 1e-12)), 1e-300)
-    renewals = np.floor(np.minimum(passed, 1e6))
-    renewals = np.where((decided == "churned")[:, None], 0.0, renewals)
-    # a renewal that is known already stands in `renewals_made`; the term that it opens is still to come
-    renewals += (decided == "renewed")[:, None]
-    term, left = part["term_months"].to_numpy(float)[:, None], part["months_left"].to_numpy()[:, None]
-    end = np.minimum(left + renewals * term, horizon.months)
-    amount, share = part["amount"].to_numpy()[:, None], part["cost_share"].to_numpy()[:, None]
-    level, plain = horizon.annuity(), horizon.annuity(discounted=False)
-    revenue = amount * at(level, end)
-    fiscal_end = np.minimum(end, horizon.fiscal_months)
-    fiscal = amount * at(plain, fiscal_end)
-    expansion = np.zeros_like(revenue)
-    if shared.growth is not None:
-        expansion = amount * at(horizon.annuity(shared.growth), end) - revenue
-        fiscal = amount * at(horizon.annuity(shared.growth, discounted=False), fiscal_end)
-    found = {
-        "revenue": revenue, "expansion": expansion, "cost": share * (revenue + expansion), "fiscal": fiscal,
-        "fiscal_cost": share * fiscal,
-    }  # fmt: skip
-    first = np.flatnonzero(np.diff(place, prepend=-1))
-    who, out = place[first], {}
-    for name, values in found.items():
-        out[name] = np.zeros((size, draws))
-        out[name][who] = np.add.reduceat(values, first, axis=0)
-    out["end"] = np.zeros((size, draws))
-    out["end"][who] = np.maximum.reduceat(end, first, axis=0)
-    return out
-
-
-def _spend_cap(facts: Facts, segment: str) -> float:
-    """Mean spend per order that a draw may reach: SPEND_CAP times the largest of a customer of the segment. Beyond it
-    lies only the tail of GammaGamma, whose variance does not exist for q <= 2."""
-    h = facts.histories
-    top = h.loc[h["model_segment"] == segment, "monetary_value"].max()
-    return SPEND_CAP * float(top) if top > 0 else np.inf
-
-
-def _order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, draws, rng) -> dict[str, np.ndarray]:
-    """Orders of customers with histories `h` -> arrays (rows, draws): orders, discounted (sum of discount factors),
-    revenue (discounted), fiscal (revenue to the fiscal year's end), end (days after as-of until death).
-    `lapse`: days after as-of of the last contract's end; infinite where there is none."""
-    unit = hist.DAYS_PER_UNIT[settings.models.time_unit]
-    choice = fits.orders[segment]
-    with np.errstate(over="ignore"):  # a death too far away to write down lies beyond the horizon all the same
-        latent = choice.model.sample_latents(h, draws, rng, shared.params[id(choice.model)])
-    shape = latent["rate"].shape
-    draw = np.broadcast_to(np.arange(draws), shape)
-    rate, dropout = latent["rate"] / unit, latent["dropout"]
-    by_order = bool(dropout.any())  # MBG/NBD: death falls at an order, so it runs on the orders' own clock
-    after = settings.models.order_rate_after_lapse
-    end = np.where(latent["alive"], horizon.days, 0.0)
-    if not by_order:
-        end = np.minimum(latent["lifetime"] * unit, end)
-    turn = np.minimum(lapse, end)
-    before = shared.clock.exposure(turn, draw)
-    exposure = before + after * (shared.clock.exposure(end, draw) - before)
-    last = latent["lifetime"] * unit if by_order else np.full(shape, np.inf)
-    stop = np.minimum(exposure, last)
-    number = rng.poisson(rate * (1 - dropout) * stop)
-    final = latent["alive"] & (last <= exposure) if by_order else np.zeros(shape, bool)
-
-    cell = np.repeat(np.arange(number.size), number.ravel())
-    moment = rng.random(len(cell)) * stop.ravel()[cell]
-    if final.any():
-        cell = np.concatenate([cell, np.flatnonzero(final)])
-        moment = np.concatenate([moment, last[final]])
-
-    def day_of(exposed: np.ndarray, where: np.ndarray) -> np.ndarray:
-        lapsed = before.ravel()[where]
-        slow = exposed > lapsed
-        if slow.any() and after > 0:
-            exposed = np.where(slow, lapsed + (exposed - lapsed) / after, exposed)
-        return shared.clock.days(exposed, draw.ravel()[where])
-
-    day = np.ceil(day_of(moment, cell))  # an order has a date
-    factor = horizon.discount(day)
-    early = day <= horizon.fiscal_days
-    count = lambda w=None: np.bincount(cell, w, number.size).reshape(shape)  # noqa: E731
-    orders, soon = count(), count(early.astype(float))
-    discounted, discounted_soon = count(factor), count(factor * early)
-    if by_order:
-        gone = np.flatnonzero(final)
-        end = end.copy()
-        end.ravel()[gone] = day_of(last.ravel()[gone], gone)
-    spend = fits.spend[segment].model
-    params = shared.params[id(spend)]
-    usable = h.assign(
-        frequency=h["frequency"].where(h["monetary_value"] > 0, 0),
-        monetary_value=h["monetary_value"].clip(lower=0.0),
-    )
-    nu = spend.sample_spend_rate(usable, draws, rng, params)
-    if spend_cap < np.inf:
-        nu = np.maximum(nu, params["p"] / spend_cap)
-    # n orders of one customer add up to Gamma(p n, nu): once for the fiscal year, once for what comes later
-    p = params["p"]
-    sum_soon = rng.standard_gamma(p * soon) / nu
-    sum_later = rng.standard_gamma(p * (orders - soon)) / nu
-    mean = lambda total, n: np.divide(total, n, out=np.zeros(shape), where=n > 0)  # noqa: E731
-    later = mean(discounted - discounted_soon, orders - soon)
-    revenue = sum_soon * mean(discounted_soon, soon) + sum_later * later
-    return {"orders": orders, "discounted": discounted, "revenue": revenue, "fiscal": sum_soon, "end": end}
-
-
 def _block(rows, segment, facts, fits, rates: Rates, shared, horizon, settings, draws, rng) -> dict[str, np.ndarray]:
     """All components of a block of customers: (rows, draws) each, plus fiscal_year_revenue and fiscal_year_profit."""
     people = facts.customers["customer_id"].iloc[rows]
@@ -224,7 +81,7 @@ def _block(rows, segment, facts, fits, rates: Rates, shared, horizon, settings, 
         part = part.assign(
             cost_share=part["cost_share"].fillna(pd.Series(rates.contract_share[rows][place], part.index))
         )
-        contract = _contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng)
+        contract = contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng)
     order = dict.fromkeys(("orders", "discounted", "revenue", "fiscal", "end"), zero)
     h = facts.histories[facts.histories["customer_id"].isin(people)]
     if len(h):
@@ -233,7 +90,7 @@ def _block(rows, segment, facts, fits, rates: Rates, shared, horizon, settings, 
         has = np.isin(place, part["customer_id"].map(position).to_numpy()) if len(part) else np.zeros(len(h), bool)
         # a contract that outlives the horizon does not lapse within it
         lapse = np.where(has[:, None] & (months < horizon.months), horizon.days_of(months), np.inf)
-        arm = _order_arm(h, _spend_cap(facts, segment), lapse, segment, fits, shared, horizon, settings, draws, rng)
+        arm = order_arm(h, spend_cap(facts, segment), lapse, segment, fits, shared, horizon, settings, draws, rng)
         order = {}
         for name, values in arm.items():
             order[name] = np.zeros(shape)
@@ -331,6 +188,6 @@ def order_draws(
     for segment, rows in _blocks(facts, horizon, draws, hist.DAYS_PER_UNIT[settings.models.time_unit]):
         h = facts.histories.iloc[rows]
         lapse = np.full((len(rows), draws), np.inf)
-        arm = _order_arm(h, np.inf, lapse, segment, fits, shared, horizon, settings, draws, block_rng)
+        arm = order_arm(h, np.inf, lapse, segment, fits, shared, horizon, settings, draws, block_rng)
         out[rows] = arm["orders"]
     return out

@@ -12,6 +12,7 @@ from ltvlab_utils.value import fits as fits_
 from ltvlab_utils.value.costs import Rates, rates, realised
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.futures import COMPONENTS, HIGH, LOW, Simulated, simulate
+from ltvlab_utils.value.renewal_fits import term_class
 
 ALIVE_DRAWS = 32  # parameter sets over which P(alive) is averaged
 KEPT_DRAWS = 200
@@ -50,7 +51,7 @@ def next_renewals(facts: Facts, fits: fits_.Fits) -> pd.DataFrame:
     """One row a customer under contract: the renewal that comes first, p_renew_next, next_renewal_on, notice_due_on.
     A decision that is known counts as it is."""
     part = facts.contracts.merge(facts.customers[["customer_id", "model_segment"]], on="customer_id")
-    kinds = fits_.term_class(part["term_months"])
+    kinds = term_class(part["term_months"])
     chance = np.empty(len(part))
     for (segment, kind), choice in sorted(fits.renewals.items()):
         rows = ((part["model_segment"] == segment) & (kinds == kind)).to_numpy()
@@ -75,7 +76,7 @@ def _notes(facts: Facts, fits: fits_.Fits, rates: Rates, c: pd.DataFrame) -> pd.
     codes.append(of(fits.spend).where(orders, ""))
     if len(facts.contracts):
         part = facts.contracts.merge(facts.customers[["customer_id", "model_segment"]], on="customer_id")
-        kinds = fits_.term_class(part["term_months"])
+        kinds = term_class(part["term_months"])
         words = {f"{s}:{k}": ",".join(choice.notes) for (s, k), choice in fits.renewals.items()}
         part["code"] = _said(part["model_segment"].astype("str") + ":" + pd.Series(kinds, part.index), words)
         codes.append(c["customer_id"].map(part.groupby("customer_id")["code"].first()).fillna("").where(under, ""))

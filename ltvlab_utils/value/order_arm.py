@@ -1,0 +1,84 @@
+"""Orders of a block of customers, played through draw by draw (floor 2)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ltvlab_utils import histories as hist
+from ltvlab_utils.value.facts import Facts
+
+SPEND_CAP = 2.0
+
+
+def spend_cap(facts: Facts, segment: str) -> float:
+    """Mean spend per order that a draw may reach: SPEND_CAP times the largest of a customer of the segment. Beyond it
+    lies only the tail of GammaGamma, whose variance does not exist for q <= 2."""
+    h = facts.histories
+    top = h.loc[h["model_segment"] == segment, "monetary_value"].max()
+    return SPEND_CAP * float(top) if top > 0 else np.inf
+
+
+def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, draws, rng) -> dict[str, np.ndarray]:
+    """Orders of customers with histories `h` -> arrays (rows, draws): orders, discounted (sum of discount factors),
+    revenue (discounted), fiscal (revenue to the fiscal year's end), end (days after as-of until death).
+    `lapse`: days after as-of of the last contract's end; infinite where there is none."""
+    unit = hist.DAYS_PER_UNIT[settings.models.time_unit]
+    choice = fits.orders[segment]
+    with np.errstate(over="ignore"):  # a death too far away to write down lies beyond the horizon all the same
+        latent = choice.model.sample_latents(h, draws, rng, shared.params[id(choice.model)])
+    shape = latent["rate"].shape
+    draw = np.broadcast_to(np.arange(draws), shape)
+    rate, dropout = latent["rate"] / unit, latent["dropout"]
+    by_order = bool(dropout.any())  # MBG/NBD: death falls at an order, so it runs on the orders' own clock
+    after = settings.models.order_rate_after_lapse
+    end = np.where(latent["alive"], horizon.days, 0.0)
+    if not by_order:
+        end = np.minimum(latent["lifetime"] * unit, end)
+    turn = np.minimum(lapse, end)
+    before = shared.clock.exposure(turn, draw)
+    exposure = before + after * (shared.clock.exposure(end, draw) - before)
+    last = latent["lifetime"] * unit if by_order else np.full(shape, np.inf)
+    stop = np.minimum(exposure, last)
+    number = rng.poisson(rate * (1 - dropout) * stop)
+    final = latent["alive"] & (last <= exposure) if by_order else np.zeros(shape, bool)
+
+    cell = np.repeat(np.arange(number.size), number.ravel())
+    moment = rng.random(len(cell)) * stop.ravel()[cell]
+    if final.any():
+        cell = np.concatenate([cell, np.flatnonzero(final)])
+        moment = np.concatenate([moment, last[final]])
+
+    def day_of(exposed: np.ndarray, where: np.ndarray) -> np.ndarray:
+        lapsed = before.ravel()[where]
+        slow = exposed > lapsed
+        if slow.any() and after > 0:
+            exposed = np.where(slow, lapsed + (exposed - lapsed) / after, exposed)
+        return shared.clock.days(exposed, draw.ravel()[where])
+
+    day = np.ceil(day_of(moment, cell))  # an order has a date
+    factor = horizon.discount(day)
+    early = day <= horizon.fiscal_days
+    count = lambda w=None: np.bincount(cell, w, number.size).reshape(shape)  # noqa: E731
+    orders, soon = count(), count(early.astype(float))
+    discounted, discounted_soon = count(factor), count(factor * early)
+    if by_order:
+        gone = np.flatnonzero(final)
+        end = end.copy()
+        end.ravel()[gone] = day_of(last.ravel()[gone], gone)
+    spend = fits.spend[segment].model
+    params = shared.params[id(spend)]
+    usable = h.assign(
+        frequency=h["frequency"].where(h["monetary_value"] > 0, 0),
+        monetary_value=h["monetary_value"].clip(lower=0.0),
+    )
+    nu = spend.sample_spend_rate(usable, draws, rng, params)
+    if spend_cap < np.inf:
+        nu = np.maximum(nu, params["p"] / spend_cap)
+    # n orders of one customer add up to Gamma(p n, nu): once for the fiscal year, once for what comes later
+    p = params["p"]
+    sum_soon = rng.standard_gamma(p * soon) / nu
+    sum_later = rng.standard_gamma(p * (orders - soon)) / nu
+    mean = lambda total, n: np.divide(total, n, out=np.zeros(shape), where=n > 0)  # noqa: E731
+    later = mean(discounted - discounted_soon, orders - soon)
+    revenue = sum_soon * mean(discounted_soon, soon) + sum_later * later
+    return {"orders": orders, "discounted": discounted, "revenue": revenue, "fiscal": sum_soon, "end": end}
