@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -83,6 +84,8 @@ def _child(words: list[str], environment: dict[str, str], out: str, file_size: i
     os.environ.clear()
     os.environ.update(environment)
     os.setsid()
+    # A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Path(out).open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -175,6 +175,8 @@ def _serve(pipe: Connection) -> None:
     """A worker's life: for a folder it gets a kernel ready, a job it executes."""
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C at the terminal reaches the run alone, which then stops its workers
+    # A run that a shell put in the background ignores this signal, and its children would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     jobs: queue.SimpleQueue[Job | Path | None] = queue.SimpleQueue()
     at_work = threading.Event()
     threading.Thread(target=_listen, args=(pipe, jobs, at_work), daemon=True).start()
