@@ -12,6 +12,8 @@ from ltvlab_utils import histories as hist
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.models import MBGNBD, NBD, GammaGamma, ParetoNBD, ShiftedBetaGeometric
 from ltvlab_utils.value.one_death import fit_one_death
+from ltvlab_utils.value.order_posterior import Posterior
+from ltvlab_utils.value.pace import Pace
 
 ORDER_MODELS = {"pareto_nbd": ParetoNBD, "mbg_nbd": MBGNBD, "nbd": NBD}
 NAMES = {**ORDER_MODELS, "gamma_gamma": GammaGamma, "shifted_beta_geometric": ShiftedBetaGeometric}
@@ -24,13 +26,22 @@ ALL = hist.ALL
 @dataclass(frozen=True)
 class Choice:
     """The model that a segment's values rest on. `rung`: own, pooled, cannot_tell. `known`: (churned, renewed) where
-    one churn probability is held for all contracts: its uncertainty is Beta(1 + churned, 1 + renewed)."""
+    one churn probability is held for all contracts: its uncertainty is Beta(1 + churned, 1 + renewed).
+    `posterior`: of an order model that has one."""
 
     name: str
     model: object
     rung: str
     notes: tuple[str, ...] = ()
     known: tuple[float, float] | None = None
+    posterior: Posterior | None = None
+
+    @property
+    def pooled_weight(self) -> float:
+        """Share of what is known of this segment's parameters that does not come from its own customers."""
+        if self.posterior is not None:
+            return float(1 - self.posterior.own_weight.mean())
+        return float(self.rung != "own")
 
 
 @dataclass
@@ -42,6 +53,7 @@ class Fits:
     renewals: dict[tuple[str, str], Choice] = field(default_factory=dict)
     card: list[dict] = field(default_factory=list)
     models: dict[tuple[str, str], object] = field(default_factory=dict)  # (name, segment) -> fit, usable or not
+    pace: Pace | None = None
 
 
 def attempt(name: str, data: pd.DataFrame, weights: np.ndarray | None = None):

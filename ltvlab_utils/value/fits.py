@@ -20,7 +20,7 @@ def fit(facts: Facts, settings) -> Fits:
     """All models of a run. `settings.models.orders` names the order model that values rest on; both are on the card."""
     fits = Fits()
     if len(facts.histories):
-        fit_orders(fits, facts.histories, settings.models.orders)
+        fit_orders(fits, facts, settings)
         fit_spend(fits, facts.histories)
     if len(facts.renewals):
         fit_renewals(fits, facts)
@@ -33,6 +33,10 @@ def draw(choice: Choice, draws: int, rng: np.random.Generator) -> dict[str, np.n
     if choice.known is not None:
         theta = rng.beta(1 + choice.known[0], 1 + choice.known[1], draws)
         return {"alpha": theta * ALIKE, "beta": (1 - theta) * ALIKE}
+    if choice.posterior is not None:
+        sets = choice.posterior.sets
+        which = rng.permutation(np.arange(draws) % len(sets))
+        return dict(zip(choice.model.names, sets[which].T, strict=True))
     params = choice.model.draw_params(draws, rng)
     if choice.name == "gamma_gamma" and (bad := params["q"] <= MIN_Q).any():
         good = np.flatnonzero(~bad)
