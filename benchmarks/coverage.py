@@ -20,12 +20,14 @@ from ltvlab_utils.models import ParetoNBD
 from ltvlab_utils.params import Settings
 from ltvlab_utils.sample.light import MONTH, light_world
 from ltvlab_utils.value.calendar import Horizon
+from ltvlab_utils.value.drift import drift
 from ltvlab_utils.value.facts import orders_only
-from ltvlab_utils.value.futures import order_draws
+from ltvlab_utils.value.futures import look_back, order_draws
 from ltvlab_utils.value.holdout import crps
 from ltvlab_utils.value.pace import Months
 
 WEEKS, AHEAD = 104, 52
+CUTS = (26, 39, 52)  # weeks before as-of
 LEVELS = (50, 80, 90)
 DRAWS = 400
 
@@ -38,27 +40,45 @@ class WeekHorizon(Horizon):
         return self.labels
 
 
-def horizon_of(world, ahead: int) -> WeekHorizon:
-    first = int(WEEKS / MONTH) + 1
-    edges = np.arange(first, int((WEEKS + ahead) / MONTH) + 1) * MONTH
-    edges = np.unique(np.concatenate([[WEEKS], edges, [WEEKS + ahead]]))
+def horizon_of(world, ahead: int, at: float = WEEKS) -> WeekHorizon:
+    first = int(at / MONTH) + 1
+    edges = np.arange(first, int((at + ahead) / MONTH) + 1) * MONTH
+    edges = np.unique(np.concatenate([[at], edges, [at + ahead]]))
     start = int(world.parameters.get("start_month", 0))
     middle = (edges[:-1] + edges[1:]) / 2
-    horizon = WeekHorizon(date(2025, 6, 30), len(edges) - 1, 0.0, (edges - WEEKS) * 7, 10**6)
+    horizon = WeekHorizon(date(2025, 6, 30), len(edges) - 1, 0.0, (edges - at) * 7, 10**6)
     object.__setattr__(horizon, "labels", (start + (middle / MONTH).astype(int)) % 12)
     return horizon
 
 
-def months_of(world) -> Months:
-    log, h = world.orders, world.histories
-    number = int(WEEKS / MONTH) + 1
+def months_of(world, at: float = WEEKS) -> Months:
+    log = world.orders[world.orders["week"] <= at]
+    number = int(at / MONTH) + 1
     count = np.bincount((log["week"] / MONTH).astype(int), minlength=number).astype(float)
     last = log.groupby("customer")["week"].last()
     count -= np.bincount((last / MONTH).astype(int), minlength=number)
-    edges = np.minimum(np.arange(number, -1, -1) * MONTH, WEEKS)
+    edges = np.minimum(np.arange(number, -1, -1) * MONTH, at)
     start = int(world.parameters.get("start_month", 0))
-    assert count.sum() == (h["frequency"] - 1).clip(lower=0).sum()
-    return Months(WEEKS - edges, (start + np.arange(number - 1, -1, -1)) % 12, count[::-1])
+    return Months(at - edges, (start + np.arange(number - 1, -1, -1)) % 12, count[::-1])
+
+
+def earlier(world, cut: int, fits, chosen, rng) -> tuple[float, np.ndarray]:
+    """Actual and drawn total of the orders between `cut` (weeks before as-of) and as-of, seen from the cut."""
+    log, at = world.orders, WEEKS - cut
+    born = WEEKS - world.histories["T"].to_numpy()
+    here = born < at
+    past = log[(log["week"] <= at) & here[log["customer"]]]
+    by = past.groupby("customer")["week"]
+    x, last = (by.agg(f).reindex(range(len(born))) for f in ("size", "max"))
+    gap = past["week"] - past.groupby("customer")["week"].shift().fillna(pd.Series(born[past["customer"]], past.index))
+    logs = np.log(gap.clip(lower=1e-9)).groupby(past["customer"]).sum().reindex(range(len(born))).fillna(0.0)
+    h = world.histories.assign(
+        frequency=x.fillna(0), recency=(last - born).fillna(0.0), T=at - born, log_interval_sum=logs,
+        model_segment="all", revenue_total=0.0, monetary_value=0.0,
+    )[here]  # fmt: skip
+    facts = orders_only(h.reset_index(drop=True), date(2025, 6, 30), months_of(world, at))
+    actual = (log["week"] > at) & here[log["customer"]]
+    return float(actual.sum()), look_back(facts, fits, chosen, horizon_of(world, cut, at), rng)
 
 
 def settings(draws: int = DRAWS) -> Settings:
@@ -74,9 +94,11 @@ def graded(seed: int, kind: str, customers: int) -> dict[str, float]:
     facts = orders_only(h, date(2025, 6, 30), months_of(world))
     chosen = settings()
     fits = value.fit(facts, chosen)
+    fits.drift = drift([earlier(world, cut, fits, chosen, rng) for cut in CUTS])
     draws = order_draws(facts, fits, chosen, horizon_of(world, AHEAD), rng)
     actual = world.futures["orders"].to_numpy(float)
     out = scores(draws, actual, rng)
+    out["drift"], out["drift_sd"] = fits.drift.mean, fits.drift.sd
     out["k"] = fits.orders["all"].model.k
     out["shock_sd"] = fits.pace.moments()["shock_sd"][0]
     out["season_sd"] = fits.pace.moments()["season_sd"][0]

@@ -104,6 +104,10 @@ class ParetoCNBD(Model):
             s / beta - (s + 1) * (node * gone).sum(axis=1) + alive * gone[:, -1],
         ]
 
+    def on(self, clock: PastClock) -> ParetoCNBD:
+        """The same parameters on another clock, for histories at another as-of."""
+        return ParetoCNBD(**self.params, k=self.k, clock=clock)
+
     def at(self, params: dict[str, float]) -> ParetoCNBD:
         """The same regularity and clock at other parameters."""
         return ParetoCNBD(**params, k=self.k, clock=self.clock)

@@ -10,14 +10,13 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.errors import Refused
-from ltvlab_utils.models import MBGNBD, NBD, GammaGamma, ParetoNBD, ShiftedBetaGeometric
-from ltvlab_utils.value.one_death import fit_one_death
+from ltvlab_utils.models import MBGNBD, GammaGamma, ParetoNBD, ShiftedBetaGeometric
+from ltvlab_utils.value.drift import Drift
 from ltvlab_utils.value.order_posterior import Posterior
 from ltvlab_utils.value.pace import Pace
 
-ORDER_MODELS = {"pareto_nbd": ParetoNBD, "mbg_nbd": MBGNBD, "nbd": NBD}
+ORDER_MODELS = {"pareto_nbd": ParetoNBD, "mbg_nbd": MBGNBD}
 NAMES = {**ORDER_MODELS, "gamma_gamma": GammaGamma, "shifted_beta_geometric": ShiftedBetaGeometric}
-ONE_DEATH = "pareto_nbd_one_death"
 MIN_CUSTOMERS, MIN_REPEATERS = 30, 10  # below, a segment takes the pooled fit
 
 ALL = hist.ALL
@@ -54,12 +53,13 @@ class Fits:
     card: list[dict] = field(default_factory=list)
     models: dict[tuple[str, str], object] = field(default_factory=dict)  # (name, segment) -> fit, usable or not
     pace: Pace | None = None
+    drift: Drift | None = None
 
 
 def attempt(name: str, data: pd.DataFrame, weights: np.ndarray | None = None):
     """A fit that always answers: on refusal or a numeric fault None and the reason as a code."""
     try:
-        model = fit_one_death(data, weights) if name == ONE_DEATH else NAMES[name].fit(data, weights)
+        model = NAMES[name].fit(data, weights)
         return model, ",".join(model.warnings)
     except (Refused, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None, "fit_failed"

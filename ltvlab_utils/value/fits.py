@@ -7,9 +7,9 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.models.second_opinion import second_opinion
-from ltvlab_utils.value.choice import ALL, Choice, Fits
+from ltvlab_utils.value.choice import ALL, ORDER_MODELS, Choice, Fits
 from ltvlab_utils.value.facts import Facts
-from ltvlab_utils.value.order_fits import DEATH_MODELS, fit_orders
+from ltvlab_utils.value.order_fits import fit_orders
 from ltvlab_utils.value.renewal_fits import ALIKE, fit_renewals
 from ltvlab_utils.value.spend_fits import fit_spend
 
@@ -47,14 +47,13 @@ def draw(choice: Choice, draws: int, rng: np.random.Generator) -> dict[str, np.n
 
 
 def _with_second_opinion(card: pd.DataFrame) -> list[tuple[str, str]]:
-    """(model, model_segment) of the order and spend models that values rest on, and of their rivals for the same
-    customers; of all of them where values rest on none."""
+    """(model, model_segment) of the maximum-likelihood fits of orders and spend: of each segment's own where there are
+    any, else of all customers together."""
     if not len(card):
         return []
-    rows = card[card["model"].isin([*DEATH_MODELS, "gamma_gamma"])]
-    kind = rows["model"] == "gamma_gamma"
-    used = rows.groupby([kind, "model_segment"])["chosen"].transform("any")
-    rows = rows[used | ~rows.groupby(kind)["chosen"].transform("any")]
+    rows = card[card["model"].isin([*ORDER_MODELS, "gamma_gamma"])]
+    own = rows["model_segment"] != ALL
+    rows = rows[own | ~own.groupby(rows["model"]).transform("any")]
     return list(rows[["model", "model_segment"]].drop_duplicates().itertuples(index=False))
 
 

@@ -22,8 +22,8 @@ from ltvlab_utils.models.fitting import maximise
 from ltvlab_utils.models.pareto_cnbd import ParetoCNBD, PastClock
 
 YEAR = 365.25  # days
-DEATH_RATE, DEATH_RATE_SD = 0.3, 1.3  # a year; sd on log scale
-SHAPE, SHAPE_SD = 1.2, 0.8  # of r and s
+DEATH_RATE, DEATH_RATE_SD = 0.4, 1.3  # a year; sd on log scale
+SHAPE, SHAPE_SD = 0.9, 1.0  # of r and s
 RATE_SD = 1.5  # of the order rate, around the crude rate of all customers
 TAU_SCALE = 0.5
 SETS = 200  # parameter sets that stand for the posterior

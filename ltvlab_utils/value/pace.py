@@ -45,7 +45,8 @@ class Months:
 @dataclass(frozen=True)
 class Pace:
     """Posterior of season and shocks. `weights` of the grid `points` (tau, sd, phi); `season`: (12,) posterior mean of
-    the log factors; `months` behind it, `seen` and `expected` orders of each; `clock` of the past."""
+    the log factors; `months` behind it, `expected` orders, log `residual` and its sampling `variance` of each; `clock`
+    of the past. `linked` False: shocks to come do not go on from those of the months seen (for a look back)."""
 
     points: np.ndarray
     weights: np.ndarray
@@ -55,6 +56,7 @@ class Pace:
     residual: np.ndarray
     variance: np.ndarray
     clock: PastClock
+    linked: bool = True
 
     def moments(self) -> dict[str, tuple[float, float]]:
         """Posterior mean and sd of season_sd, shock_sd and shock_phi."""
@@ -71,6 +73,8 @@ class Pace:
             rows = np.flatnonzero(which == point)
             mean, root = self._ahead(self.points[point], len(of_year))
             both = mean + rng.standard_normal((len(rows), len(mean))) @ root.T
+            if not self.linked:
+                both[:, :12] = self.season
             season = np.exp(both[:, :12])
             season /= season.mean(axis=1, keepdims=True)
             _, sd, phi = self.points[point]
@@ -86,7 +90,7 @@ class Pace:
         prior[:12, :12] = tau**2 * np.eye(12)
         prior[12:, 12:] = level_variance * phi ** np.abs(future[:, None] - future)
         kept = self.variance < np.inf
-        if not kept.any():
+        if not kept.any() or not self.linked:
             return np.zeros(12 + ahead), _root(prior)
         at = np.flatnonzero(kept)
         factor = cho_factor(_covariance(point, self.months.of_year[at], at, self.variance[at]))
