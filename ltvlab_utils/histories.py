@@ -117,11 +117,16 @@ def histories(
     days = purchase_days(order_lines, as_of)
     lines = _confirmed(order_lines, as_of)
     revenue = lines.group_by("customer_id").aggregate(revenue_total=lambda t: t.net_amount.sum().cast("float64"))
+    counted = days.filter(days.counts)
+    in_turn = ibis.window(group_by="customer_id", order_by="day")
+    counted = counted.mutate(gap=counted.day.delta(counted.day.lag().over(in_turn), unit="day") / unit)
     own = (
-        days.filter(days.counts)
+        # sums of doubles differ from run to run, sums of decimals do not
+        counted.mutate(log_gap=counted.gap.ln().cast("decimal(18, 8)"))
         .group_by("customer_id")
         .aggregate(
             days=lambda t: t.count(),
+            log_interval_sum=lambda t: t.log_gap.sum().cast("float64").fill_null(0.0),
             first_order_on=lambda t: t.day.min(),
             last_order_on=lambda t: t.day.max(),
             amount=lambda t: t.amount.sum(),
@@ -148,6 +153,7 @@ def histories(
         days_since_last_order=end.delta(own.last_order_on, unit="day").cast("int64"),
         revenue_total=own.revenue_total,
         start_unknown=own.first_order_on < known_from,
+        log_interval_sum=own.log_interval_sum,
     )
 
 
@@ -176,6 +182,13 @@ def report(order_lines: ir.Table, as_of: date) -> ir.Table:
     d = lines.aggregate(with_lines=lines.customer_id.nunique())
     all_ = a.cross_join(b).cross_join(c).cross_join(d)
     return all_.mutate(customers_without_purchase=all_.with_lines - all_.buyers).drop("with_lines", "buyers")
+
+
+def orders_by_month(order_lines: ir.Table, as_of: date) -> ir.Table:
+    """Purchase days by calendar month up to as-of: month (its first day), orders."""
+    days = purchase_days(order_lines, as_of)
+    days = days.filter(days.counts).mutate(month=days.day.truncate("month"))
+    return days.group_by("month").aggregate(orders=lambda t: t.count()).order_by("month")
 
 
 def distinct(frame: pd.DataFrame) -> pd.DataFrame:

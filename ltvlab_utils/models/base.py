@@ -48,6 +48,10 @@ class Model:
         self.covariance_log = np.full((k, k), np.nan)
         self._log_bounds: tuple[np.ndarray, np.ndarray] | None = None
 
+    def at(self, params: dict[str, float]) -> Self:
+        """The same model at other, known parameters."""
+        return type(self)(**params)
+
     @classmethod
     def _gave_up(cls, code: str, customers: float) -> Self:
         model = cls.__new__(cls)

@@ -37,7 +37,9 @@ class LightWorld:
     """A world of one seed. Rows of `histories`, `latents` and each horizon of `futures` are in the same order.
 
     - `histories`: customer_id, frequency (repeat orders), recency, T (weeks since the first purchase; as-of is at T),
-      monetary_value (mean amount of the repeat orders, 0 if none).
+      monetary_value (mean amount of the repeat orders, 0 if none), log_interval_sum (of ln weeks between orders).
+    - `orders`: customer (row of `histories`), week (of the world, as-of is at `weeks`), amount: all repeat orders up to
+      as-of, by customer and time.
     - `latents`: customer_id; born (week of the world of the first purchase); rate (orders a week at activity 1 and
       mean season); hazard (to begin to leave, per week at age 0; home mbg_nbd: chance to be gone after an order, the
       first purchase included); spend (mean amount of an order at prices of as-of); fade (weeks from beginning to leave
@@ -63,6 +65,7 @@ class LightWorld:
     kind: Kind
     knobs: Knobs
     histories: pd.DataFrame
+    orders: pd.DataFrame
     latents: pd.DataFrame
     futures: pd.DataFrame
     totals: pd.DataFrame
@@ -119,7 +122,14 @@ def light_world(
     mean = np.where(x > 0, spent / np.maximum(x, 1), 0.0)
     elapsed = _clock(pace, path, rate, np.minimum(edges, weeks))[1][:, -1] - last_clock
     ids = {"customer_id": _ids("C", n)}
-    histories = {"frequency": x, "recency": recency, "T": age, "monetary_value": mean}
+    order = np.lexsort((time[past], owner[past]))
+    who, when = owner[past][order], time[past][order]
+    log = pd.DataFrame({"customer": who, "week": when, "amount": amount[past][order]})
+    gaps = np.diff(when, prepend=0.0)
+    first = np.diff(who, prepend=-1) > 0
+    gaps[first] = when[first] - born[who[first]]
+    logs = np.bincount(who, np.log(np.maximum(gaps, 1e-9)), n)
+    histories = {"frequency": x, "recency": recency, "T": age, "monetary_value": mean, "log_interval_sum": logs}
     state = {"leaves_at": leaves_at, "death_at": death_at, "returned": returned, "alive": death_at > age}
     latents = pd.DataFrame(ids | people | state | {"elapsed": elapsed})
     found = _counted(owner[~past], time[~past] - weeks, amount[~past], n, horizons)
@@ -134,7 +144,7 @@ def light_world(
     futures = pd.DataFrame(head | {name: c[:, :-1].ravel() for name, c in columns.items()})
     totals = pd.DataFrame({"horizon": horizons} | {name: c[:, -1] for name, c in columns.items()})
     renewals = _renewals(seed, k, truth, n, paths)
-    return LightWorld(kind, k, pd.DataFrame(ids | histories), latents, futures, totals, *renewals, truth)
+    return LightWorld(kind, k, pd.DataFrame(ids | histories), log, latents, futures, totals, *renewals, truth)
 
 
 _ERRORS = ("expected_orders_standard_error", "expected_revenue_standard_error")

@@ -34,6 +34,7 @@ HISTORIES = contract(
     count("days_since_last_order", "days from the last purchase day to as-of", unit="days"),
     amount("revenue_total", "net amount of all lines to date, returns netted"),
     flag("start_unknown", "first order within 12 months of the start of the data: may be older than they say"),
+    number("log_interval_sum", "sum of ln(time between purchase days) over the repeats", "ln of time units"),
 )
 
 LTV_BY_CUSTOMER = contract(

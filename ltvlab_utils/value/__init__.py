@@ -2,6 +2,7 @@
 
 facts = gather(tables, settings, as_of)          # sums in the engine, small frames out
 fits = fit(facts, settings)                      # order, spend and renewal models per segment, ladder of fallbacks
+fits.drift = learned(fits, earlier(tables, settings, as_of), settings)  # what earlier forecasts teach
 card = model_card(fits, facts)                   # every fit, and beside it that of lifetimes
 valuation = evaluate(facts, fits, settings, rng) # ltv_by_customer, ltv_by_parent, ltv_totals, ltv_draws
 """
@@ -12,6 +13,7 @@ from ltvlab_utils.value.facts import READS, Facts, gather
 from ltvlab_utils.value.fits import fit, model_card
 from ltvlab_utils.value.futures import Simulated, simulate
 from ltvlab_utils.value.holdout import backtest, holdout
+from ltvlab_utils.value.origins import earlier, learned
 from ltvlab_utils.value.result import Valuation, evaluate
 
 __all__ = [
@@ -22,10 +24,12 @@ __all__ = [
     "Simulated",
     "Valuation",
     "backtest",
+    "earlier",
     "evaluate",
     "fit",
     "gather",
     "holdout",
+    "learned",
     "model_card",
     "rates",
     "realised",

@@ -34,6 +34,12 @@ class Horizon:
         return cls(as_of, months, float(np.log1p(discount_rate_annual)), days, (fiscal_end - as_of).days)
 
     @property
+    def of_year(self) -> np.ndarray:
+        """(months,) month of the year, 0 to 11, of each month after as-of; its middle counts."""
+        middle = (self.ends[:-1] + self.ends[1:]) / 2
+        return (pd.Timestamp(self.as_of) + pd.to_timedelta(middle, unit="D")).month.to_numpy() - 1
+
+    @property
     def days(self) -> float:
         return float(self.ends[-1])
 

@@ -10,12 +10,13 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.errors import Refused
-from ltvlab_utils.models import MBGNBD, NBD, GammaGamma, ParetoNBD, ShiftedBetaGeometric
-from ltvlab_utils.value.one_death import fit_one_death
+from ltvlab_utils.models import MBGNBD, GammaGamma, ParetoNBD, ShiftedBetaGeometric
+from ltvlab_utils.value.drift import Drift
+from ltvlab_utils.value.order_posterior import Posterior
+from ltvlab_utils.value.pace import Pace
 
-ORDER_MODELS = {"pareto_nbd": ParetoNBD, "mbg_nbd": MBGNBD, "nbd": NBD}
+ORDER_MODELS = {"pareto_nbd": ParetoNBD, "mbg_nbd": MBGNBD}
 NAMES = {**ORDER_MODELS, "gamma_gamma": GammaGamma, "shifted_beta_geometric": ShiftedBetaGeometric}
-ONE_DEATH = "pareto_nbd_one_death"
 MIN_CUSTOMERS, MIN_REPEATERS = 30, 10  # below, a segment takes the pooled fit
 
 ALL = hist.ALL
@@ -24,13 +25,22 @@ ALL = hist.ALL
 @dataclass(frozen=True)
 class Choice:
     """The model that a segment's values rest on. `rung`: own, pooled, cannot_tell. `known`: (churned, renewed) where
-    one churn probability is held for all contracts: its uncertainty is Beta(1 + churned, 1 + renewed)."""
+    one churn probability is held for all contracts: its uncertainty is Beta(1 + churned, 1 + renewed).
+    `posterior`: of an order model that has one."""
 
     name: str
     model: object
     rung: str
     notes: tuple[str, ...] = ()
     known: tuple[float, float] | None = None
+    posterior: Posterior | None = None
+
+    @property
+    def pooled_weight(self) -> float:
+        """Share of what is known of this segment's parameters that does not come from its own customers."""
+        if self.posterior is not None:
+            return float(1 - self.posterior.own_weight.mean())
+        return float(self.rung != "own")
 
 
 @dataclass
@@ -42,12 +52,14 @@ class Fits:
     renewals: dict[tuple[str, str], Choice] = field(default_factory=dict)
     card: list[dict] = field(default_factory=list)
     models: dict[tuple[str, str], object] = field(default_factory=dict)  # (name, segment) -> fit, usable or not
+    pace: Pace | None = None
+    drift: Drift | None = None
 
 
 def attempt(name: str, data: pd.DataFrame, weights: np.ndarray | None = None):
     """A fit that always answers: on refusal or a numeric fault None and the reason as a code."""
     try:
-        model = fit_one_death(data, weights) if name == ONE_DEATH else NAMES[name].fit(data, weights)
+        model = NAMES[name].fit(data, weights)
         return model, ",".join(model.warnings)
     except (Refused, ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None, "fit_failed"

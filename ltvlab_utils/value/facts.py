@@ -15,6 +15,7 @@ from ltvlab_utils import histories as hist
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.periods import add_months
 from ltvlab_utils.value import contracts
+from ltvlab_utils.value.pace import Months
 
 READS = ("customers", "order_lines", "contract_terms", "contract_changes", "support_costs", "receivables")
 EXACT = "decimal(18, 8)"  # sums of doubles differ from run to run, sums of decimals do not
@@ -24,7 +25,7 @@ EXACT = "decimal(18, 8)"  # sums of doubles differ from run to run, sums of deci
 class Facts:
     """What is known at as-of. `customers`: one row a customer, sorted by customer_id (columns as made by `gather`).
     `histories`: the histories contract. `contracts`: running contracts; `renewals`: decisions of all contracts;
-    `growth` of amounts, None without contracts. `days`: first and last order date of the data. `report`: counts."""
+    `growth` of amounts, None without contracts. `months`: orders by month, None without. `report`: counts."""
 
     as_of: date
     customers: pd.DataFrame
@@ -36,13 +37,14 @@ class Facts:
     has_changes: bool
     credit_loss_rate: float | None
     report: dict[str, float] = field(default_factory=dict)
+    months: Months | None = None
 
     def only(self, customer_ids) -> Facts:
         """The same facts of some customers."""
         keep = lambda t: t[t["customer_id"].isin(set(customer_ids))].reset_index(drop=True)  # noqa: E731
         return Facts(
             self.as_of, keep(self.customers), keep(self.histories), keep(self.contracts), keep(self.renewals),
-            self.growth, self.has_support, self.has_changes, self.credit_loss_rate, self.report,
+            self.growth, self.has_support, self.has_changes, self.credit_loss_rate, self.report, self.months,
         )  # fmt: skip
 
 
@@ -120,7 +122,7 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
     support_cost, support_year, support_entries, written_off. Sums without rows are 0; null means unknown.
     """
     people, segment_by = tables.get("customers"), settings.models.segment_by
-    frames, report = [], {}
+    frames, report, months = [], {}, None
     histories = hist.empty()
     orders = tables.get("order_lines")
     if orders is not None:
@@ -132,6 +134,7 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
                 f"{histories['revenue_total'].sum():,.0f}). Look at the sign of net_amount, and at kind."
             )
         frames.append(_order_money(orders, as_of))
+        months = months_of(hist.orders_by_month(orders, as_of).to_pandas(), histories, as_of, settings.models.time_unit)
         report |= hist.report(orders, as_of).to_pandas().iloc[0].to_dict()
     running = _empty({"contract_id": "str", "customer_id": "str"})
     renewals, growth, changes = running, None, None
@@ -175,15 +178,30 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
     customers = _customers(people, frames, segment_by)
     return Facts(
         as_of, customers, histories, running, renewals, growth, "support_costs" in tables, changes is not None, rate,
-        report,
+        report, months,
     )  # fmt: skip
 
 
-def orders_only(histories: pd.DataFrame, as_of: date) -> Facts:
+def months_of(by_month: pd.DataFrame, histories: pd.DataFrame, as_of: date, time_unit: str) -> Months | None:
+    """Orders but each customer's first and last, by calendar month before as-of. `by_month`: month (first day), orders
+    (histories.orders_by_month)."""
+    if not len(by_month):
+        return None
+    month = lambda days: pd.to_datetime(days).dt.to_period("M")  # noqa: E731
+    count = pd.Series(by_month["orders"].to_numpy(float), index=pd.PeriodIndex(month(by_month["month"])))
+    count = count.sub(month(histories["first_order_on"]).value_counts(), fill_value=0.0)
+    count = count.sub(month(histories.loc[histories["frequency"] > 0, "last_order_on"]).value_counts(), fill_value=0.0)
+    periods = pd.period_range(count.index.min(), pd.Timestamp(as_of).to_period("M"), freq="M")[::-1]
+    starts = (pd.Timestamp(as_of) - periods.start_time.normalize()).days.to_numpy(float) + 1
+    back = np.concatenate([[0.0], starts]) / hist.DAYS_PER_UNIT[time_unit]
+    return Months(back, periods.month.to_numpy() - 1, count.reindex(periods, fill_value=0.0).to_numpy().clip(min=0))
+
+
+def orders_only(histories: pd.DataFrame, as_of: date, months: Months | None = None) -> Facts:
     """Facts of order histories alone, without money: what a look back at orders needs."""
     none = _empty({"contract_id": "str", "customer_id": "str"})
     people = histories[["customer_id", "model_segment"]].assign(parent_id=None)
-    return Facts(as_of, people, histories, none, none, None, False, False, None)
+    return Facts(as_of, people, histories, none, none, None, False, False, None, {}, months)
 
 
 SUMS = (

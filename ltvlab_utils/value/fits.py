@@ -7,9 +7,9 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.models.second_opinion import second_opinion
-from ltvlab_utils.value.choice import ALL, Choice, Fits
+from ltvlab_utils.value.choice import ALL, ORDER_MODELS, Choice, Fits
 from ltvlab_utils.value.facts import Facts
-from ltvlab_utils.value.order_fits import DEATH_MODELS, fit_orders
+from ltvlab_utils.value.order_fits import fit_orders
 from ltvlab_utils.value.renewal_fits import ALIKE, fit_renewals
 from ltvlab_utils.value.spend_fits import fit_spend
 
@@ -20,7 +20,7 @@ def fit(facts: Facts, settings) -> Fits:
     """All models of a run. `settings.models.orders` names the order model that values rest on; both are on the card."""
     fits = Fits()
     if len(facts.histories):
-        fit_orders(fits, facts.histories, settings.models.orders)
+        fit_orders(fits, facts, settings)
         fit_spend(fits, facts.histories)
     if len(facts.renewals):
         fit_renewals(fits, facts)
@@ -33,6 +33,10 @@ def draw(choice: Choice, draws: int, rng: np.random.Generator) -> dict[str, np.n
     if choice.known is not None:
         theta = rng.beta(1 + choice.known[0], 1 + choice.known[1], draws)
         return {"alpha": theta * ALIKE, "beta": (1 - theta) * ALIKE}
+    if choice.posterior is not None:
+        sets = choice.posterior.sets
+        which = rng.permutation(np.arange(draws) % len(sets))
+        return dict(zip(choice.model.names, sets[which].T, strict=True))
     params = choice.model.draw_params(draws, rng)
     if choice.name == "gamma_gamma" and (bad := params["q"] <= MIN_Q).any():
         good = np.flatnonzero(~bad)
@@ -43,14 +47,13 @@ def draw(choice: Choice, draws: int, rng: np.random.Generator) -> dict[str, np.n
 
 
 def _with_second_opinion(card: pd.DataFrame) -> list[tuple[str, str]]:
-    """(model, model_segment) of the order and spend models that values rest on, and of their rivals for the same
-    customers; of all of them where values rest on none."""
+    """(model, model_segment) of the maximum-likelihood fits of orders and spend: of each segment's own where there are
+    any, else of all customers together."""
     if not len(card):
         return []
-    rows = card[card["model"].isin([*DEATH_MODELS, "gamma_gamma"])]
-    kind = rows["model"] == "gamma_gamma"
-    used = rows.groupby([kind, "model_segment"])["chosen"].transform("any")
-    rows = rows[used | ~rows.groupby(kind)["chosen"].transform("any")]
+    rows = card[card["model"].isin([*ORDER_MODELS, "gamma_gamma"])]
+    own = rows["model_segment"] != ALL
+    rows = rows[own | ~own.groupby(rows["model"]).transform("any")]
     return list(rows[["model", "model_segment"]].drop_duplicates().itertuples(index=False))
 
 

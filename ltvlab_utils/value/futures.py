@@ -19,18 +19,20 @@ block, so valuing a part of the customers alone agrees within Monte Carlo error 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from ltvlab_utils import histories as hist
+from ltvlab_utils.models.pareto_cnbd import PastClock
 from ltvlab_utils.value import fits as fits_
 from ltvlab_utils.value.calendar import Horizon, at
 from ltvlab_utils.value.contract_arm import contract_arm
 from ltvlab_utils.value.costs import Rates
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.order_arm import order_arm, spend_cap
+from ltvlab_utils.value.pace import past_clock
 from ltvlab_utils.value.shared import Shared
 
 CELLS, ORDERS = 500_000, 2_000_000
@@ -173,6 +175,20 @@ def simulate(
         np.add.at(parents, code[rows][grouped], value[grouped])
     by = pd.DataFrame(found).assign(customer_id=c["customer_id"].to_numpy())
     return Simulated(by, segments, dict(zip(shared_parents, parents, strict=True)))
+
+
+def look_back(facts: Facts, fits: fits_.Fits, settings, horizon: Horizon, rng: np.random.Generator) -> np.ndarray:
+    """(draws,) totals of purchase days within the horizon of customers as they stood at an earlier as-of (`facts` of
+    that day), at the parameters of the present fit. What happened then, set against these, shows what the model leaves
+    out (drift.py): the parameters have seen it, so luck in them is not counted twice."""
+    season = fits.pace.season if fits.pace is not None else None
+    clock = past_clock(facts.months, season) if season is not None and facts.months is not None else PastClock()
+    orders = {
+        s: replace(c, model=c.model.on(clock), posterior=None) if c.posterior is not None else c
+        for s, c in fits.orders.items()
+    }
+    then = replace(fits, orders=orders, drift=None, pace=fits.pace and replace(fits.pace, linked=False))
+    return order_draws(facts, then, settings, horizon, rng, certain=True).sum(axis=0)
 
 
 def order_draws(

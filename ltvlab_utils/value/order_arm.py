@@ -18,6 +18,21 @@ def spend_cap(facts: Facts, segment: str) -> float:
     return SPEND_CAP * float(top) if top > 0 else np.inf
 
 
+def every(k: int, number: np.ndarray, phase: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Of `number` events a cell, at random in (0, 1), those that complete k when `phase` came before: cell, moment.
+
+    Sorted uniforms are partial sums of exponentials over their total: nothing need be sorted.
+    """
+    cell = np.repeat(np.arange(len(number)), number + 1)
+    run = np.cumsum(rng.standard_exponential(len(cell)))
+    last = np.cumsum(number + 1) - 1
+    start = np.concatenate([[0.0], run[last[:-1]]])
+    rank = np.arange(len(cell)) - (last - number)[cell] + 1
+    kept = ((rank + phase[cell]) % k == 0) & (rank <= number[cell])
+    cell = cell[kept]
+    return cell, (run[kept] - start[cell]) / (run[last] - start)[cell]
+
+
 def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, draws, rng) -> dict[str, np.ndarray]:
     """Orders of customers with histories `h` -> arrays (rows, draws): orders, discounted (sum of discount factors),
     revenue (discounted), fiscal (revenue to the fiscal year's end), end (days after as-of until death).
@@ -40,10 +55,15 @@ def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, dra
     last = latent["lifetime"] * unit if by_order else np.full(shape, np.inf)
     stop = np.minimum(exposure, last)
     number = rng.poisson(rate * (1 - dropout) * stop)
+    k = getattr(choice.model, "k", 1)
     final = latent["alive"] & (last <= exposure) if by_order else np.zeros(shape, bool)
 
-    cell = np.repeat(np.arange(number.size), number.ravel())
-    moment = rng.random(len(cell)) * stop.ravel()[cell]
+    if k == 1:
+        cell = np.repeat(np.arange(number.size), number.ravel())
+        moment = rng.random(len(cell)) * stop.ravel()[cell]
+    else:  # an order whenever k events have passed, `phase` of them before as-of
+        cell, moment = every(k, number.ravel(), latent["phase"].ravel(), rng)
+        moment = moment * stop.ravel()[cell]
     if final.any():
         cell = np.concatenate([cell, np.flatnonzero(final)])
         moment = np.concatenate([moment, last[final]])

@@ -40,9 +40,9 @@ def _p_alive(facts: Facts, fits: fits_.Fits, rng: np.random.Generator) -> pd.Ser
         if choice.rung == "cannot_tell":
             found.append(pd.Series(np.nan, index=h["customer_id"]))
             continue
-        sets = choice.model.draw_params(ALIVE_DRAWS, rng)
-        kind = type(choice.model)
-        total = sum(kind(**{k: float(v[d]) for k, v in sets.items()}).probability_alive(h) for d in range(ALIVE_DRAWS))
+        sets = fits_.draw(choice, ALIVE_DRAWS, rng)
+        models = [choice.model.at({k: float(v[d]) for k, v in sets.items()}) for d in range(ALIVE_DRAWS)]
+        total = sum(model.probability_alive(h) for model in models)
         found.append(pd.Series(np.clip(total / ALIVE_DRAWS, 0, 1), index=h["customer_id"]))
     return pd.concat(found) if found else pd.Series(dtype=float)
 
@@ -131,7 +131,7 @@ def _by_customer(facts, fits, rates, simulated: Simulated, settings, rng) -> pd.
         [order_names + "+gamma_gamma+shifted_beta_geometric", order_names + "+gamma_gamma", "shifted_beta_geometric"],
         "none",
     )
-    pooled = c["model_segment"].map({s: float(ch.rung != "own") for s, ch in fits.orders.items()})
+    pooled = c["model_segment"].map({s: ch.pooled_weight for s, ch in fits.orders.items()})
     kinds_pooled = pd.Series({s: float(ch.rung != "own") for (s, _), ch in sorted(fits.renewals.items())}, dtype=float)
     pooled = pooled.where(c["has_orders"], c["model_segment"].map(kinds_pooled).where(c["has_contracts"]))
     out = c.assign(

@@ -22,8 +22,15 @@ class Shared:
     @classmethod
     def of(cls, fits: fits_.Fits, facts: Facts, horizon: Horizon, draws: int, rng, shocks=True, certain=False):
         """`shocks` False: a steady order rate; `certain` True: parameters and growth at their estimates."""
-        clock_rng, params_rng, growth_rng = rng.spawn(3)
-        factors = shock_factors(horizon.months, draws, clock_rng) if shocks else np.ones((draws, horizon.months))
+        clock_rng, params_rng, growth_rng, drift_rng = rng.spawn(4)
+        if not shocks:
+            factors = np.ones((draws, horizon.months))
+        elif fits.pace is not None:
+            factors = fits.pace.sample(horizon.of_year, draws, clock_rng)
+        else:
+            factors = shock_factors(horizon.months, draws, clock_rng)
+        if shocks and fits.drift is not None:
+            factors = factors * fits.drift.sample(draws, drift_rng)[:, None]
         params: dict[int, dict[str, np.ndarray]] = {}
         for group in (fits.orders, fits.spend, fits.renewals):
             for key in sorted(group):
