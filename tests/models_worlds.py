@@ -13,14 +13,23 @@ def lifetimes_file(name: str) -> Path:
     return Path(importlib.util.find_spec("lifetimes").origin).parent / "datasets" / name
 
 
+CDNOW_END = pd.Timestamp("1997-09-30")  # 39 weeks of calibration
+
+
 @cache
-def cdnow() -> pd.DataFrame:
-    """The 1/10 sample of CDNOW, calibration to 1997-09-30 in weeks; several orders of one day are one."""
+def _cdnow_days() -> pd.DataFrame:
+    """Purchase days (customer, day, amount) of the 1/10 sample of CDNOW in 78 weeks; orders of one day are one."""
     names = ["master_id", "customer", "day", "units", "amount"]
     log = pd.read_csv(lifetimes_file("CDNOW_sample.txt"), sep=r"\s+", header=None, names=names)
     log["day"] = pd.to_datetime(log["day"].astype(str))
-    end = pd.Timestamp("1997-09-30")
-    days = log[log["day"] <= end].groupby(["customer", "day"], as_index=False)["amount"].sum()
+    return log.groupby(["customer", "day"], as_index=False)["amount"].sum()
+
+
+@cache
+def cdnow() -> pd.DataFrame:
+    """Histories of the 1/10 sample of CDNOW, calibration to 1997-09-30 in weeks."""
+    days = _cdnow_days()
+    days = days[days["day"] <= CDNOW_END]
     by = days.groupby("customer")["day"]
     first = by.min()
     repeats = days[days["day"] > days["customer"].map(first)].groupby("customer")["amount"].mean()
@@ -28,10 +37,18 @@ def cdnow() -> pd.DataFrame:
         {
             "frequency": by.size() - 1,
             "recency": (by.max() - first).dt.days / 7,
-            "T": (end - first).dt.days / 7,
+            "T": (CDNOW_END - first).dt.days / 7,
             "monetary_value": repeats.reindex(first.index).fillna(0.0),
         }
     ).reset_index()
+
+
+def cdnow_later() -> np.ndarray:
+    """Purchase days of each of those customers in the 39 weeks after, in the order of `cdnow()`."""
+    days = _cdnow_days()
+    weeks = (days["day"] - CDNOW_END).dt.days / 7
+    later = days[(weeks > 0) & (weeks <= 39)].groupby("customer").size()
+    return cdnow()["customer"].map(later).fillna(0).to_numpy(dtype=float)
 
 
 def history(x, recency, age) -> pd.DataFrame:

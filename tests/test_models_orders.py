@@ -262,22 +262,6 @@ def test_gradients_are_those_of_the_likelihood(model):
 
 
 @pytest.mark.parametrize("model", ORDER_MODELS)
-def test_row_order_names_and_split_weights_change_nothing(model, fits):
-    h = cdnow()
-    shuffled = h.sample(frac=1, random_state=3).assign(customer="=cmd()")
-    thrice = pd.concat([h, h, h], ignore_index=True)
-    grouped = h.groupby(["frequency", "recency", "T"], as_index=False).size()
-    for fit in (
-        model.fit(shuffled),
-        model.fit(thrice, np.repeat([0.2, 0.3, 0.5], len(h))),
-        model.fit(grouped, grouped["size"]),
-    ):
-        assert fit.params == pytest.approx(fits[model].params, rel=1e-8)
-        assert fit.standard_errors == pytest.approx(fits[model].standard_errors, rel=1e-6)
-        assert fit.log_likelihood == pytest.approx(fits[model].log_likelihood, rel=1e-12)
-
-
-@pytest.mark.parametrize("model", ORDER_MODELS)
 def test_days_and_weeks_are_one_model(model, fits):
     """alpha and beta carry the unit; the density of x order times changes by 7^−x."""
     h = cdnow().assign(recency=lambda f: f["recency"] * 7, T=lambda f: f["T"] * 7)

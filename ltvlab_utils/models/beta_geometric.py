@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import betainc, expit, exprel
 
 from ltvlab_utils.models.base import Model, check_delta
-from ltvlab_utils.models.columns import distinct, order_histories, weights_of
+from ltvlab_utils.models.columns import counts_and_times, distinct, order_histories, time_of, weights_of
 from ltvlab_utils.models.nbd import count_probability
 from ltvlab_utils.models.special import beta_expectation, by_distinct, discount_nodes, log_rising, psi_rise
 
@@ -85,29 +85,29 @@ class _BetaGeometric(Model):
 
         return shape * reach * beta_expectation(orders, a, b, 1 / (reach * (1 + shape)))
 
-    def conditional_expected_purchases(self, h: pd.DataFrame, t: float) -> np.ndarray:
-        """E of the orders in (T, T + t] given the history, one value a row."""
+    def conditional_expected_purchases(self, h: pd.DataFrame, t: np.ndarray | float) -> np.ndarray:
+        """E of the orders in (T, T + t] given the history, one value a row; t for all rows or one a row."""
         r, alpha, a, b = self._values()
         x, _, T = order_histories(h, type(self).__name__)
-        if not t > 0:
-            return np.zeros(len(x))
-        orders = lambda x, T: self._orders_if_alive(r + x, alpha + T, a, b + x + self.first, t)
-        return self.probability_alive(h) * by_distinct(orders, x, T)
+        t = np.broadcast_to(time_of(t, type(self).__name__), len(x))
+        orders = lambda x, T, t: self._orders_if_alive(r + x, alpha + T, a, b + x + self.first, t)
+        found = by_distinct(orders, x, T, np.maximum(t, 1e-300))
+        return np.where(t > 0, self.probability_alive(h) * found, 0.0)
 
     def expected_purchases(self, t: np.ndarray | float) -> np.ndarray | float:
         """E of the repeat orders of a new customer in (0, t]."""
         r, alpha, a, b = self._values()
-        times = np.asarray(t, float)
+        times = time_of(t, type(self).__name__)
         flat = np.maximum(times.ravel(), 1e-300)
         n = np.full(len(flat), r)
         stays = b / (a + b) if self.first else 1.0
         orders = stays * self._orders_if_alive(n, np.full(len(flat), alpha), a, b + self.first, flat)
-        return orders.reshape(times.shape)[()]
+        return np.where(times > 0, orders.reshape(times.shape), 0.0)[()]
 
-    def probability_of_n_purchases(self, n: np.ndarray | int, t: float) -> np.ndarray | float:
+    def probability_of_n_purchases(self, n: np.ndarray | int, t: np.ndarray | float) -> np.ndarray | float:
         """P(X(t) = n) of a new customer."""
         r, alpha, a, b = self._values()
-        n = np.asarray(n, float)
+        n, t = counts_and_times(n, t, type(self).__name__)
         k = n + self.first
         stays = np.exp(log_rising(b, k) - log_rising(a + b, k))
         # B(a + 1, b + k − 1)/B(a, b): the k-th chance to leave is taken.
@@ -169,6 +169,7 @@ class _BetaGeometric(Model):
 
     def sample_future_purchases(self, h: pd.DataFrame, t: float, draws: int, rng: np.random.Generator) -> np.ndarray:
         """Draws (rows, draws) of the orders in (T, T + t] at the model's own parameters."""
+        t = time_of(t, type(self).__name__)
         latent = self.sample_latents(h, draws, rng)
         # Up to the last order at rate · (1 − dropout), and the last one itself.
         before = rng.poisson(latent["rate"] * (1 - latent["dropout"]) * np.minimum(latent["lifetime"], t))

@@ -8,7 +8,7 @@ from scipy.special import gammaln
 
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.models.base import Model, check_delta
-from ltvlab_utils.models.columns import distinct, order_histories, refuse, weights_of
+from ltvlab_utils.models.columns import counts_and_times, distinct, order_histories, refuse, weights_of
 from ltvlab_utils.models.special import beta_expectation, by_distinct, log_rising, psi_rise
 
 
@@ -115,20 +115,20 @@ class BGBB(Model):
     def expected_purchases(self, t: np.ndarray | int) -> np.ndarray | float:
         """E of the orders of a new customer at its first t opportunities."""
         alpha, beta, gamma, delta = self._values()
-        _whole(t)
+        _whole(t, several=True)
         times = np.asarray(t, int)
         k = np.arange(1, times.max(initial=0) + 1)
         alive = np.exp(log_rising(delta, k) - log_rising(gamma + delta, k))
         return (alpha / (alpha + beta) * np.concatenate([[0.0], np.cumsum(alive)]))[times]
 
-    def probability_of_n_purchases(self, n: np.ndarray | int, t: int) -> np.ndarray | float:
+    def probability_of_n_purchases(self, n: np.ndarray | int, t: np.ndarray | int) -> np.ndarray | float:
         """P(X(t) = n) of a new customer at its first t opportunities."""
         values = self._values()
-        _whole(t)
-        n = np.asarray(n, float)
-        x = n.reshape(-1, 1)
+        _whole(t, several=True)
+        n, t = counts_and_times(n, t, "BGBB")
+        x, t = n.reshape(-1, 1), t.ravel()
         # A life of e opportunities gives C(e, n) ways to use n of them.
-        e, log_part = self._terms(*values, x[:, 0], np.minimum(x[:, 0], t), np.full(len(x), float(t)))
+        e, log_part = self._terms(*values, x[:, 0], np.minimum(x[:, 0], t), t)
         ways = gammaln(e + 1) - gammaln(x + 1) - gammaln(np.maximum(e - x, 0) + 1)
         total = np.exp(log_part + ways + log_rising(values[0], x)).sum(axis=1)
         return np.where(x[:, 0] <= t, total, 0.0).reshape(n.shape)[()]
@@ -173,7 +173,9 @@ class BGBB(Model):
         return rng.binomial(np.where(alive, np.minimum(lived, t), 0).astype(np.int64), p)
 
 
-def _whole(t: np.ndarray | int) -> None:
+def _whole(t: np.ndarray | int, several: bool = False) -> None:
     times = np.asarray(t, float)
+    if times.ndim and not several:
+        raise Refused("BGBB: give one t, the same number of opportunities for all rows.")
     if not ((times >= 0) & (times == np.floor(times))).all():
         raise Refused(f"BGBB counts opportunities: t must be a whole number of 0 or more, not {t!r}.")

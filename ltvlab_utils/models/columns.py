@@ -47,6 +47,22 @@ def order_histories(h: pd.DataFrame, who: str, age: str = "T") -> tuple[np.ndarr
     return x, np.minimum(tx, T), T
 
 
+def counts_and_times(n: np.ndarray | int, t: np.ndarray | float, who: str) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of orders and lengths of time, brought to one shape."""
+    n, t = np.broadcast_arrays(np.asarray(n, float), time_of(t, who))
+    if not ((n >= 0) & (n == np.floor(n))).all():
+        raise Refused(f"{who}: n counts orders and must be a whole number of 0 or more.")
+    return n, t
+
+
+def time_of(t: np.ndarray | float, who: str) -> np.ndarray:
+    """One length of time, or several, of 0 or more."""
+    times = np.asarray(t, float)
+    if not (np.isfinite(times) & (times >= 0)).all():
+        raise Refused(f"{who}: t must be 0 or more time units, not {t!r}.")
+    return times
+
+
 def weights_of(weights: np.ndarray | None, rows: int, who: str) -> np.ndarray:
     """One weight a row; None means one customer a row."""
     if weights is None:

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import gammaln
 
 from ltvlab_utils.models.base import Model, check_delta
-from ltvlab_utils.models.columns import distinct, order_histories, weights_of
+from ltvlab_utils.models.columns import counts_and_times, distinct, order_histories, time_of, weights_of
 from ltvlab_utils.models.special import log_rising, psi_rise
 
 
@@ -65,20 +65,20 @@ class NBD(Model):
         """1 in every row: the model knows no death."""
         return np.ones(len(order_histories(h, type(self).__name__)[0]))
 
-    def conditional_expected_purchases(self, h: pd.DataFrame, t: float) -> np.ndarray:
-        """E of the orders in (T, T + t] given the history, one value a row."""
+    def conditional_expected_purchases(self, h: pd.DataFrame, t: np.ndarray | float) -> np.ndarray:
+        """E of the orders in (T, T + t] given the history, one value a row; t for all rows or one a row."""
         r, alpha = self._values()
         x, _, T = order_histories(h, type(self).__name__)
-        return (r + x) / (alpha + T) * t
+        return (r + x) / (alpha + T) * time_of(t, type(self).__name__)
 
     def expected_purchases(self, t: np.ndarray | float) -> np.ndarray | float:
         """E of the repeat orders of a new customer in (0, t]."""
         r, alpha = self._values()
-        return r / alpha * np.asarray(t, float)
+        return (r / alpha * time_of(t, type(self).__name__))[()]
 
-    def probability_of_n_purchases(self, n: np.ndarray | int, t: float) -> np.ndarray | float:
+    def probability_of_n_purchases(self, n: np.ndarray | int, t: np.ndarray | float) -> np.ndarray | float:
         """P(X(t) = n) of a new customer."""
-        return count_probability(n, t, *self._values())
+        return count_probability(*counts_and_times(n, t, type(self).__name__), *self._values())[()]
 
     def discounted_expected_transactions(
         self, h: pd.DataFrame, delta: float, horizon: float | None = None
@@ -104,4 +104,5 @@ class NBD(Model):
 
     def sample_future_purchases(self, h: pd.DataFrame, t: float, draws: int, rng: np.random.Generator) -> np.ndarray:
         """Draws (rows, draws) of the orders in (T, T + t]."""
+        t = time_of(t, type(self).__name__)
         return rng.poisson(self.sample_latents(h, draws, rng)["rate"] * t)

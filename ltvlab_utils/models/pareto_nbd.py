@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.special import gammaln
 
 from ltvlab_utils.models.base import Model, check_delta
-from ltvlab_utils.models.columns import distinct, order_histories, weights_of
+from ltvlab_utils.models.columns import counts_and_times, distinct, order_histories, time_of, weights_of
 from ltvlab_utils.models.nbd import count_probability
 from ltvlab_utils.models.special import (
     LOG_DROP,
     by_distinct,
+    count_before_death,
     discount_nodes,
     gauss,
     log_rising,
@@ -77,11 +79,11 @@ class ParetoNBD(Model):
             short = np.maximum(0, target - (log_f(y) + end))
             end = np.where((short > 0) & (slope < 0), end + short / np.minimum(slope, -1e-12), end)
         end = np.clip(end, 0, full)
-        g, w = gauss(32 if end.max(initial=0) < 8 else 96)
+        g, log_w = _nodes(end)
         z = end[:, None] * g
         y = tx[:, None] + base[:, None] * np.expm1(z)
         with np.errstate(divide="ignore"):
-            dead = np.log(end * base * s)[:, None] + np.log(w) + z + log_f(y, x[:, None])
+            dead = np.log(end * base * s)[:, None] + log_w + z + log_f(y, x[:, None])
         alive = log_f(T) + np.log(beta + T)
         return np.column_stack([y, T]), np.column_stack([dead, alive])
 
@@ -114,28 +116,26 @@ class ParetoNBD(Model):
         part = np.exp(log_part - log_part.max(axis=1, keepdims=True))
         return part[:, -1] / part.sum(axis=1)
 
-    def conditional_expected_purchases(self, h: pd.DataFrame, t: float) -> np.ndarray:
-        """E of the orders in (T, T + t] given the history, one value a row."""
+    def conditional_expected_purchases(self, h: pd.DataFrame, t: np.ndarray | float) -> np.ndarray:
+        """E of the orders in (T, T + t] given the history, one value a row; t for all rows or one a row."""
         r, alpha, s, beta = self._values()
         x, _, T = order_histories(h, type(self).__name__)
+        t = time_of(t, type(self).__name__)
         return self.probability_alive(h) * (r + x) / (alpha + T) * power_integral(t, s, beta + T)
 
     def expected_purchases(self, t: np.ndarray | float) -> np.ndarray | float:
         """E of the repeat orders of a new customer in (0, t]."""
         r, alpha, s, beta = self._values()
-        return r / alpha * power_integral(t, s, beta)
+        return (r / alpha * power_integral(time_of(t, type(self).__name__), s, beta))[()]
 
-    def probability_of_n_purchases(self, n: np.ndarray | int, t: float) -> np.ndarray | float:
+    def probability_of_n_purchases(self, n: np.ndarray | int, t: np.ndarray | float) -> np.ndarray | float:
         """P(X(t) = n) of a new customer (Fader & Hardie 2005), the time of death integrated out."""
         r, alpha, s, beta = self._values()
-        m = min(alpha, beta)
-        g, w = gauss(200)
-        length = np.log1p(t / m)
-        y = m * np.expm1(length * g)
-        death = w * length * (m + y) * s / (beta + y) * (beta / (beta + y)) ** s
-        n = np.asarray(n, float)
-        dead = count_probability(n[..., None], y, r, alpha) @ death
-        return dead + count_probability(n, t, r, alpha) * (beta / (beta + t)) ** s
+        n, t = counts_and_times(n, t, type(self).__name__)
+        later = np.where(t > 0, t, 1.0)
+        scale = log_rising(r, n) - gammaln(n + 1) + r * np.log(alpha) + np.log(s) + s * np.log(beta)
+        dead = np.where(t > 0, np.exp(scale + count_before_death(n, later, r, alpha, s, beta)), 0.0)
+        return (dead + count_probability(n, t, r, alpha) * np.exp(-s * np.log1p(t / beta)))[()]
 
     def discounted_expected_transactions(
         self, h: pd.DataFrame, delta: float, horizon: float | None = None
@@ -155,7 +155,9 @@ class ParetoNBD(Model):
                     return (beta + ages) / (s - 1) if s > 1 else np.full(len(ages), np.inf)
                 return power_integral(horizon, s, beta + ages)
             base = beta + ages
-            u, weight = discount_nodes(delta, horizon, base)
+            # (base/(base + u))^s falls on the scale base/s, and nothing is left once it has lost LOG_DROP.
+            nothing_after = base * np.expm1(np.minimum(LOG_DROP / max(s - 1, 1e-9), 600.0))
+            u, weight = discount_nodes(delta, horizon, base / (1 + s), nothing_after)
             return (weight * np.exp(-s * np.log1p(u / base[:, None]))).sum(axis=1)
 
         return self.probability_alive(h) * (r + x) / (alpha + T) * by_distinct(alive_time, T)
@@ -185,5 +187,18 @@ class ParetoNBD(Model):
 
     def sample_future_purchases(self, h: pd.DataFrame, t: float, draws: int, rng: np.random.Generator) -> np.ndarray:
         """Draws (rows, draws) of the orders in (T, T + t] at the model's own parameters."""
+        t = time_of(t, type(self).__name__)
         latent = self.sample_latents(h, draws, rng)
         return rng.poisson(latent["rate"] * np.minimum(latent["lifetime"], t))
+
+
+def _nodes(end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and log weights for integrals of the given lengths: 32 for a row below 8, else 96. Where
+    lengths are mixed, short rows keep their 32 (the rest weigh nothing), so that no row depends on its neighbours."""
+    short = end < 8
+    few, many = gauss(32), gauss(96)
+    if short.all():
+        return few[0], np.log(few[1])
+    wide = np.zeros(96), np.full(96, -np.inf)
+    wide[0][:32], wide[1][:32] = few[0], np.log(few[1])
+    return np.where(short[:, None], wide[0], many[0]), np.where(short[:, None], wide[1], np.log(many[1]))

@@ -69,7 +69,7 @@ class _Renewals(Model):
     def survival(self, n: np.ndarray | int) -> np.ndarray | float:
         """Share that makes at least n renewals; survival(0) = 1."""
         alpha, beta, c = self._shape
-        return np.exp(self._log_left(alpha, beta, np.asarray(n, float) ** c))[()]
+        return np.exp(self._log_left(alpha, beta, self._made(n) ** c))[()]
 
     def retention_rate(self, n: np.ndarray | int) -> np.ndarray | float:
         """Share of the contracts up for their n-th renewal (n = 1, 2, …) that renew: S(n) / S(n − 1); NaN for n < 1."""
@@ -93,8 +93,14 @@ class _Renewals(Model):
         """
         if not (np.isfinite(discount_rate) and discount_rate >= 0):
             raise Refused(f"{type(self).__name__}: the discount rate must be 0 or more, not {discount_rate!r}.")
-        m = np.asarray(renewals_made, float)
+        m = self._made(renewals_made)
         return self._derl(m.ravel(), float(discount_rate)).reshape(m.shape)[()]
+
+    def _made(self, n: np.ndarray | int) -> np.ndarray:
+        n = np.asarray(n, float)
+        if not (np.isfinite(n) & (n >= 0)).all():
+            raise Refused(f"{type(self).__name__}: a number of renewals must be 0 or more, not {n.min():g}.")
+        return n
 
     def _derl(self, m: np.ndarray, d: float) -> np.ndarray:
         raise NotImplementedError
@@ -107,7 +113,7 @@ class _Renewals(Model):
         For the shifted Beta-geometric θ is the chance to churn at each decision; for the Beta-discrete-Weibull the
         chance to pass from m to n renewals is (1 − θ)^(n^c − m^c).
         """
-        m = np.asarray(renewals_made, float).reshape(-1, 1)
+        m = self._made(renewals_made).reshape(-1, 1)
         alpha, beta, *c = self._per_draw(params, draws)
         shape = (len(m), draws)
         return rng.beta(np.broadcast_to(alpha, shape), np.broadcast_to(beta + m ** (c[0] if c else 1.0), shape))

@@ -57,9 +57,9 @@ def beta_expectation(
 ) -> np.ndarray:
     """E f(p, 1 − p) for p ~ Beta(a, b), one value per row; f is positive and sees arrays (rows, nodes).
 
-    On the logit scale the density is log-concave and f is analytic in a strip, so Gauss-Legendre over the effective
-    support is exact to about 1e-11. Below `scale` f must be flat: the long tail of a small a is then added in closed
-    form. No cancellation: all terms are positive.
+    On the logit scale the density is log-concave and f is analytic in a strip, so the trapezoidal rule over the whole
+    line is exact to about 1e-11. Below `scale` f must be flat, and near p = 1 too: there the rest of the line is a
+    geometric series, added in closed form. No cancellation: all terms are positive.
     """
     a, b, scale = (v.ravel() for v in np.broadcast_arrays(*(np.asarray(v, float) for v in (a, b, scale))))
     mode = np.log(a) - np.log(b)
@@ -70,11 +70,11 @@ def beta_expectation(
     for _ in range(8):
         low = low + np.maximum(0, target - _log_beta_kernel(low, a, b)) / _slope(low, a, b)
         high = high + np.maximum(0, target - _log_beta_kernel(high, a, b)) / _slope(high, a, b)
-    x, w = gauss(nodes)
-    u = np.column_stack([low, low[:, None] + (high - low)[:, None] * x, high])
-    # In both tails the kernel is a plain exponential: their masses stand at the two end points.
-    log_w = np.column_stack([-np.log(a), np.log(high - low)[:, None] + np.log(w), -np.log(b)])
-    log_mass = _log_beta_kernel(u, a[:, None], b[:, None]) + log_w
+    step = (high - low) / (nodes - 1)
+    u = low[:, None] + step[:, None] * np.arange(nodes)
+    log_mass = _log_beta_kernel(u, a[:, None], b[:, None])
+    log_mass[:, 0] -= np.log(-np.expm1(-a * step))  # 1 + e^(−a h) + e^(−2 a h) + …
+    log_mass[:, -1] -= np.log(-np.expm1(-b * step))
     mass = np.exp(log_mass - log_mass.max(axis=1, keepdims=True))
     p, q = 1 / (1 + np.exp(-u)), 1 / (1 + np.exp(u))
     return (mass * f(p, q)).sum(axis=1) / mass.sum(axis=1)
@@ -95,12 +95,52 @@ def by_distinct(f: Callable[..., np.ndarray], *columns: np.ndarray, chunk: int =
     return np.concatenate(parts)[where.ravel()]
 
 
-def discount_nodes(delta: float, horizon: float | None, base: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes u and weights, each (rows, 96), of ∫₀ᴴ e^{−δu} f(u) du for f that varies on the scale (base + u)."""
+def discount_nodes(
+    delta: float, horizon: float | None, base: np.ndarray, nothing_after: np.ndarray | float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes u and weights, each (rows, 96), of ∫₀ᴴ e^{−δu} f(u) du for f that varies on the scale (base + u) and, per
+    row, is nothing beyond `nothing_after`."""
     end = np.inf if horizon is None else horizon
-    end = min(end, 45.0 / delta) if delta > 0 else end
+    end = np.minimum(min(end, LOG_DROP / delta) if delta > 0 else end, nothing_after)
     x, w = gauss(96)
     base = np.asarray(base, float)[:, None]
-    length = np.log1p(end / base)
+    length = np.log1p(np.broadcast_to(end, len(base))[:, None] / base)
     u = base * np.expm1(length * x)
     return u, w * length * (base + u) * np.exp(-delta * u)
+
+
+def count_before_death(
+    n: np.ndarray, t: np.ndarray, r: float, alpha: float, s: float, beta: float, nodes: int = 192
+) -> np.ndarray:
+    """ln of ∫₀ᵗ yⁿ (α + y)^−(r + n) (β + y)^−(s + 1) dy, one value per pair (n, t), t > 0.
+
+    In z = ln y the integrand is log-concave and analytic in a strip of half-width π. It is cut on both sides where it
+    has dropped by LOG_DROP: Newton steps from outside never pass those points.
+    """
+    n, t = np.asarray(n, float), np.asarray(t, float)
+
+    def log_f(z, n):
+        y = np.exp(z)
+        return (n + 1) * z - (r + n) * np.log(alpha + y) - (s + 1) * np.log(beta + y)
+
+    def slope(z):
+        y = np.exp(z)
+        return (n + 1) - (r + n) * y / (alpha + y) - (s + 1) * y / (beta + y)
+
+    # The highest point: the root of (n + 1)(α + y)(β + y) = (r + n) y (β + y) + (s + 1) y (α + y), or t.
+    linear = (n + 1) * (alpha + beta) - (r + n) * beta - (s + 1) * alpha
+    root = np.sqrt(linear**2 + 4 * (r + s) * (n + 1) * alpha * beta)
+    mode = np.where(linear > 0, (linear + root) / (2 * (r + s)), 2 * (n + 1) * alpha * beta / np.abs(root - linear))
+    right = np.log(t)
+    top = log_f(np.minimum(np.log(mode), right), n)
+    target = top - LOG_DROP
+    # Both asymptotes lie above the integrand.
+    low = (target + (r + n) * np.log(alpha) + (s + 1) * np.log(beta)) / (n + 1)
+    high = np.minimum(right, -target / (r + s))
+    for _ in range(8):
+        low = low + np.maximum(0, target - log_f(low, n)) / np.maximum(slope(low), 1e-12)
+        short = np.maximum(0, target - log_f(high, n))
+        high = high - short / np.where(short > 0, np.maximum(-slope(high), 1e-12), 1.0)
+    x, w = gauss(nodes)
+    z = low[..., None] + (high - low)[..., None] * x
+    return top + np.log(high - low) + np.log(np.exp(log_f(z, n[..., None]) - top[..., None]) @ w)
