@@ -303,7 +303,7 @@ def test_decisions_and_running_contracts_by_hand():
     made = contracts.renewals_made(found).set_index("contract_id")
     assert made["renewals_made"].to_dict() == {"a": 3, "b": 0, "c": 0, "d": 0, "e": 0, "f": 1, "g": 0}
     assert made["renewals_at_entry"].to_dict() == {"a": 2} | dict.fromkeys("bcdefg", 0)
-    assert made.index[made["churned"]].tolist() == ["d", "e"]
+    assert made.index[made["churned"]].tolist() == ["e"] and made.index[made["early"]].tolist() == ["d"]
     running = contracts.running(found, made.reset_index(), AS_OF).set_index("contract_id")
     assert running["decided"].to_dict() == {"a": "open", "b": "open", "c": "churned", "f": "renewed", "g": "open"}
     assert running["months_left"].round(4).to_dict() == {
@@ -314,15 +314,6 @@ def test_decisions_and_running_contracts_by_hand():
         "g": 0.0,
     }
     assert running.index[running["overdue"]].tolist() == ["g"]
-
-
-def test_growth_is_log_growth_a_contract_month_shrunken_to_nothing():
-    found = contracts.growth(facts_of_terms(), CHANGES, AS_OF)
-    months = 12 + 18 + (16 / 30 + 9) + 9 + 6 + 12 + 12 + 12
-    assert found.contract_months == pytest.approx(months)
-    assert found.observed == pytest.approx(np.log(150 / 120) / months)
-    assert 0 < found.mean < found.observed and found.sd < 0.005
-    assert found.changes == 1  # the other one is later than as-of
 
 
 def test_the_horizon_is_made_of_calendar_months():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,11 @@ from ltvlab_utils.models import MBGNBD, GammaGamma, ParetoNBD, ShiftedBetaGeomet
 from ltvlab_utils.value.drift import Drift
 from ltvlab_utils.value.order_posterior import Posterior
 from ltvlab_utils.value.pace import Pace
+
+if TYPE_CHECKING:
+    from ltvlab_utils.value.lapse import Factor
+    from ltvlab_utils.value.movement import Movement
+    from ltvlab_utils.value.renewal_hazard import RenewalHazard
 
 ORDER_MODELS = {"pareto_nbd": ParetoNBD, "mbg_nbd": MBGNBD}
 NAMES = {**ORDER_MODELS, "gamma_gamma": GammaGamma, "shifted_beta_geometric": ShiftedBetaGeometric}
@@ -45,11 +51,16 @@ class Choice:
 
 @dataclass
 class Fits:
-    """`orders` and `spend`: segment -> Choice; `renewals`: (segment, term class) -> Choice; `card`: model_card rows."""
+    """`orders` and `spend`: segment -> Choice; `renewals`: (segment, term class) -> Choice, which knows
+    tenure alone and stands in where there is no `hazard`; `movement` of contracts, `lapse`: what the end of the last
+    contract does to orders; `card`: model_card rows."""
 
     orders: dict[str, Choice] = field(default_factory=dict)
     spend: dict[str, Choice] = field(default_factory=dict)
     renewals: dict[tuple[str, str], Choice] = field(default_factory=dict)
+    hazard: RenewalHazard | None = None
+    movement: Movement | None = None
+    lapse: Factor | None = None
     card: list[dict] = field(default_factory=list)
     models: dict[tuple[str, str], object] = field(default_factory=dict)  # (name, segment) -> fit, usable or not
     pace: Pace | None = None

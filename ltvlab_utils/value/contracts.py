@@ -1,8 +1,7 @@
-"""What contract terms say at as-of: running contracts, renewal decisions made, amounts to date, growth (floor 2)."""
+"""What contract terms say at as-of: running contracts, renewal decisions made, amounts to date (floor 2)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -10,33 +9,31 @@ import pandas as pd
 
 from ltvlab_utils.value.calendar import month_index, months_after
 
-GROWTH_PRIOR_SD = 0.005  # prior of the mean monthly log growth of a contract: normal around 0
 GAP_DAYS = 45  # a contract renewed without a later term is held to run on for so long after its term
 
 TERM_COLUMNS = [
     "contract_id", "customer_id", "term_no", "starts_on", "ends_on", "term_months", "monthly_amount", "monthly_cost",
     "notice_due_on", "notice_given_on", "outcome", "outcome_on",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Growth:
-    """Mean monthly log growth of a contract's amount, shrunken to 0: `mean` and `sd` of its posterior."""
-
-    mean: float
-    sd: float
-    observed: float
-    contract_months: float
-    changes: int
-    unusable: int
+MAY_LACK = ["product_id", "discount_rate", "paused_from", "paused_to"]  # columns of terms; absent = null
 
 
 def known_at(terms: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """Terms that have begun by as-of, sorted; an outcome dated later reads as open. Money as float."""
     end = pd.Timestamp(as_of)
-    terms = terms[TERM_COLUMNS].copy()
-    for column in ("starts_on", "ends_on", "notice_due_on", "notice_given_on", "outcome_on"):
+    terms = terms.reindex(columns=[*TERM_COLUMNS, *MAY_LACK])
+    for column in (
+        "starts_on",
+        "ends_on",
+        "notice_due_on",
+        "notice_given_on",
+        "outcome_on",
+        "paused_from",
+        "paused_to",
+    ):
         terms[column] = pd.to_datetime(terms[column])
+    terms["product_id"] = terms["product_id"].astype("object").where(terms["product_id"].notna(), "").astype("str")
+    terms["discount_rate"] = pd.to_numeric(terms["discount_rate"]).astype("float64").fillna(0.0)
     for column in ("monthly_amount", "monthly_cost"):
         terms[column] = pd.to_numeric(terms[column]).astype("float64")
     terms = terms[terms["starts_on"] <= end]
@@ -46,16 +43,23 @@ def known_at(terms: pd.DataFrame, as_of: date) -> pd.DataFrame:
     return terms.sort_values(["contract_id", "term_no"], ignore_index=True)
 
 
-def _stop(terms: pd.DataFrame) -> pd.Series:
+def stop_of(terms: pd.DataFrame) -> pd.Series:
     """Last day of each term: the day of its outcome where it ended early or was superseded."""
     cut = terms["outcome"].isin(["cancelled_early", "superseded"]) & terms["outcome_on"].notna()
     return terms["ends_on"].where(~cut, terms[["ends_on", "outcome_on"]].min(axis=1))
 
 
+def paused_months(terms: pd.DataFrame, as_of: date) -> pd.Series:
+    """Calendar months of each term, up to as-of, in which it was paused."""
+    end = terms["paused_to"].fillna(terms["ends_on"]).clip(upper=pd.Timestamp(as_of))
+    months = month_index(end + pd.Timedelta(days=1)) - month_index(terms["paused_from"])
+    return months.clip(lower=0.0).fillna(0.0)
+
+
 def _changes_within(terms: pd.DataFrame, changes: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """Changes after the first day of a term that had begun, each with its term: contract_id, term_no, changed_on,
     amount_before, amount_after, stop."""
-    keys = terms.assign(stop=_stop(terms))[["contract_id", "term_no", "starts_on", "stop"]]
+    keys = terms.assign(stop=stop_of(terms))[["contract_id", "term_no", "starts_on", "stop"]]
     moved = changes.assign(changed_on=pd.to_datetime(changes["changed_on"]))
     for column in ("amount_before", "amount_after"):
         moved[column] = pd.to_numeric(moved[column]).astype("float64")
@@ -66,7 +70,8 @@ def _changes_within(terms: pd.DataFrame, changes: pd.DataFrame, as_of: date) -> 
 
 def amounts(terms: pd.DataFrame, changes: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """The terms with `months` delivered to as-of, `revenue` and `cost` to date (null cost = unknown), `amount` a month
-    at the end, and `cost_share` of the amount. Revenue counts month by month as delivered, whatever the billing."""
+    at the end, and `cost_share` of the amount. Revenue counts month by month as delivered, whatever the billing; a
+    month of pause is not delivered."""
     moved = _changes_within(terms, changes, as_of)
     by_term = moved.groupby(["contract_id", "term_no"])
     ends = by_term.agg(base=("amount_before", "first"), latest=("amount_after", "last")).reset_index()
@@ -75,8 +80,9 @@ def amounts(terms: pd.DataFrame, changes: pd.DataFrame, as_of: date) -> pd.DataF
     moved = moved.assign(extra=(moved["amount_after"] - moved["amount_before"]) * months_left)
     extra = moved.groupby(["contract_id", "term_no"])["extra"].sum().reset_index()
     out = terms.merge(ends, how="left").merge(extra, how="left")
-    stop = _stop(out).clip(upper=pd.Timestamp(as_of))
-    months = (month_index(stop + pd.Timedelta(days=1)) - month_index(out["starts_on"])).clip(lower=0)
+    stop = stop_of(out).clip(upper=pd.Timestamp(as_of))
+    months = month_index(stop + pd.Timedelta(days=1)) - month_index(out["starts_on"]) - paused_months(out, as_of)
+    months = months.clip(lower=0)
     share = out["monthly_cost"] / out["monthly_amount"].where(out["monthly_amount"] > 0)
     revenue = out["base"].fillna(out["monthly_amount"]) * months + out["extra"].fillna(0.0)
     return out.assign(
@@ -90,15 +96,16 @@ def amounts(terms: pd.DataFrame, changes: pd.DataFrame, as_of: date) -> pd.DataF
 
 def renewals_made(terms: pd.DataFrame) -> pd.DataFrame:
     """One row a contract for the renewal model: contract_id, customer_id, term_months, renewals_at_entry (made before
-    the first term of the data: left-truncated), renewals_made, churned.
+    the first term of the data: left-truncated), renewals_made, churned, early (cancelled in mid-term), months
+    (delivered to date).
 
-    A decision is known where the outcome says so; a contract in mid-term is censored; an early cancellation counts as
-    churn of the running term.
+    A decision is known where the outcome says so; a contract in mid-term is censored, and so is one that was cancelled
+    early: that is a risk of its own.
     """
     outcome = terms["outcome"]
     marked = terms.assign(
         renewed=(outcome == "renewed").astype("int64"),
-        churned=outcome.isin(["churned", "cancelled_early"]),
+        churned=outcome == "churned",
         early=outcome == "cancelled_early",
     )
     out = (
@@ -110,6 +117,7 @@ def renewals_made(terms: pd.DataFrame) -> pd.DataFrame:
             renewed=("renewed", "sum"),
             churned=("churned", "any"),
             early=("early", "any"),
+            months=("months", "sum"),
         )
         .reset_index()
     )
@@ -148,22 +156,3 @@ def running(terms: pd.DataFrame, made: pd.DataFrame, as_of: date) -> pd.DataFram
             "overdue": (last["outcome"] == "open") & (last["ends_on"] < end),
         }
     ).sort_values(["customer_id", "contract_id"], ignore_index=True)
-
-
-def growth(terms: pd.DataFrame, changes: pd.DataFrame, as_of: date) -> Growth:
-    """Mean monthly log growth over all contract-months to date; standard error from sums by contract (changes of one
-    contract are not independent); posterior under Normal(0, GROWTH_PRIOR_SD²)."""
-    months = terms.groupby("contract_id", sort=True)["months"].sum()
-    known = changes[pd.to_datetime(changes["changed_on"]) <= pd.Timestamp(as_of)]
-    before, after = (pd.to_numeric(known[c]).astype("float64") for c in ("amount_before", "amount_after"))
-    usable = (before > 0) & (after > 0) & known["contract_id"].isin(months.index)
-    steps = np.log(after[usable] / before[usable]).groupby(known.loc[usable, "contract_id"]).sum()
-    total, per_contract = float(months.sum()), steps.reindex(months.index).fillna(0.0)
-    unusable = int((~usable).sum())
-    if total <= 0 or len(months) < 2:
-        return Growth(0.0, GROWTH_PRIOR_SD, float("nan"), total, int(usable.sum()), unusable)
-    mean = float(per_contract.sum() / total)
-    variance = float(((per_contract - mean * months) ** 2).sum()) / total**2 * len(months) / (len(months) - 1)
-    variance = max(variance, 1e-12)
-    weight = GROWTH_PRIOR_SD**2 / (GROWTH_PRIOR_SD**2 + variance)
-    return Growth(mean * weight, float(np.sqrt(variance * weight)), mean, total, int(usable.sum()), unusable)

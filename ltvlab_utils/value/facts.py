@@ -14,10 +14,13 @@ import pandas as pd
 from ltvlab_utils import histories as hist
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.periods import add_months
-from ltvlab_utils.value import contracts
+from ltvlab_utils.value import contracts, decisions, lapse, movement, signals
 from ltvlab_utils.value.pace import Months
 
-READS = ("customers", "order_lines", "contract_terms", "contract_changes", "support_costs", "receivables")
+READS = (
+    "customers", "order_lines", "contract_terms", "contract_changes", "support_costs", "receivables", "usage",
+    "surveys", "contacts",
+)  # fmt: skip
 EXACT = "decimal(18, 8)"  # sums of doubles differ from run to run, sums of decimals do not
 
 
@@ -25,26 +28,33 @@ EXACT = "decimal(18, 8)"  # sums of doubles differ from run to run, sums of deci
 class Facts:
     """What is known at as-of. `customers`: one row a customer, sorted by customer_id (columns as made by `gather`).
     `histories`: the histories contract. `contracts`: running contracts; `renewals`: decisions of all contracts;
-    `growth` of amounts, None without contracts. `months`: orders by month, None without. `report`: counts."""
+    `moves` of contracts between renewals, None without contracts. `report`: counts. `decisions`: past renewal decisions
+    as seen at several leads and the coming ones as seen today, with what was known of the customer (decisions.COLUMNS,
+    signals.signals); `lapses`: past lapses of the last contract. `months`: orders by month.
+    None where there are none."""
 
     as_of: date
     customers: pd.DataFrame
     histories: pd.DataFrame
     contracts: pd.DataFrame
     renewals: pd.DataFrame
-    growth: contracts.Growth | None
+    moves: movement.Moves | None
     has_support: bool
     has_changes: bool
     credit_loss_rate: float | None
     report: dict[str, float] = field(default_factory=dict)
+    decisions: pd.DataFrame | None = None
+    lapses: lapse.Lapses | None = None
     months: Months | None = None
 
     def only(self, customer_ids) -> Facts:
         """The same facts of some customers."""
-        keep = lambda t: t[t["customer_id"].isin(set(customer_ids))].reset_index(drop=True)  # noqa: E731
+        ids = set(customer_ids)
+        keep = lambda t: None if t is None else t[t["customer_id"].isin(ids)].reset_index(drop=True)  # noqa: E731
         return Facts(
             self.as_of, keep(self.customers), keep(self.histories), keep(self.contracts), keep(self.renewals),
-            self.growth, self.has_support, self.has_changes, self.credit_loss_rate, self.report, self.months,
+            self.moves and self.moves.only(ids), self.has_support, self.has_changes, self.credit_loss_rate,
+            self.report, keep(self.decisions), self.lapses and lapse.Lapses(keep(self.lapses.rows)), self.months,
         )  # fmt: skip
 
 
@@ -137,9 +147,9 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
         months = months_of(hist.orders_by_month(orders, as_of).to_pandas(), histories, as_of, settings.models.time_unit)
         report |= hist.report(orders, as_of).to_pandas().iloc[0].to_dict()
     running = _empty({"contract_id": "str", "customer_id": "str"})
-    renewals, growth, changes = running, None, None
+    renewals, moves, looks, lapses, changes = running, None, None, None, None
     if "contract_terms" in tables:
-        terms = tables["contract_terms"].select(contracts.TERM_COLUMNS).to_pandas()
+        terms = tables["contract_terms"].select([*contracts.TERM_COLUMNS, *contracts.MAY_LACK]).to_pandas()
         terms = contracts.known_at(terms, as_of)
         changes = tables["contract_changes"].to_pandas() if "contract_changes" in tables else None
         moved = changes if changes is not None else _empty(
@@ -148,7 +158,10 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
         terms = contracts.amounts(terms, moved, as_of)
         renewals = contracts.renewals_made(terms)
         running = contracts.running(terms, renewals, as_of)
-        growth = contracts.growth(terms, moved, as_of) if changes is not None else None
+        moves = movement.moves(terms, renewals, changes, as_of)
+        looks = decisions.sightings(terms, running, as_of)
+        looks = pd.concat([looks, signals.signals(tables, looks)], axis=1)
+        lapses = lapse.lapses(orders, terms, as_of) if orders is not None else None
         costed = terms["cost"].notna()
         frames.append(
             terms.assign(costed=terms["revenue"].where(costed, 0.0), stop=terms["ends_on"])
@@ -177,8 +190,8 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
         rate = observed if rate is None else rate
     customers = _customers(people, frames, segment_by)
     return Facts(
-        as_of, customers, histories, running, renewals, growth, "support_costs" in tables, changes is not None, rate,
-        report, months,
+        as_of, customers, histories, running, renewals, moves, "support_costs" in tables, changes is not None, rate,
+        report, looks, lapses, months,
     )  # fmt: skip
 
 
@@ -201,7 +214,7 @@ def orders_only(histories: pd.DataFrame, as_of: date, months: Months | None = No
     """Facts of order histories alone, without money: what a look back at orders needs."""
     none = _empty({"contract_id": "str", "customer_id": "str"})
     people = histories[["customer_id", "model_segment"]].assign(parent_id=None)
-    return Facts(as_of, people, histories, none, none, None, False, False, None, {}, months)
+    return Facts(as_of, people, histories, none, none, None, False, False, None, months=months)
 
 
 SUMS = (

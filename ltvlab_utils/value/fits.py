@@ -7,6 +7,7 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.models.second_opinion import second_opinion
+from ltvlab_utils.value import lapse, movement, renewal_hazard
 from ltvlab_utils.value.choice import ALL, ORDER_MODELS, Choice, Fits
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.order_fits import fit_orders
@@ -24,7 +25,19 @@ def fit(facts: Facts, settings) -> Fits:
         fit_spend(fits, facts.histories)
     if len(facts.renewals):
         fit_renewals(fits, facts)
+    segment_of = facts.customers.set_index("customer_id")["model_segment"]
+    if facts.decisions is not None:
+        fits.hazard = renewal_hazard.fit(with_segment(facts.decisions, segment_of))
+        fits.card += renewal_hazard.card(fits.hazard)
+    if facts.moves is not None:
+        fits.movement = movement.fit(facts.moves, segment_of)
+    if len(facts.contracts) and len(facts.histories):
+        fits.lapse = lapse.factor(facts.lapses, settings.models.order_rate_after_lapse)
     return fits
+
+
+def with_segment(rows: pd.DataFrame, segment_of: pd.Series) -> pd.DataFrame:
+    return rows.assign(model_segment=rows["customer_id"].map(segment_of))
 
 
 def draw(choice: Choice, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

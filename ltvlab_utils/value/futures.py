@@ -83,7 +83,11 @@ def _block(rows, segment, facts, fits, rates: Rates, shared, horizon, settings, 
         part = part.assign(
             cost_share=part["cost_share"].fillna(pd.Series(rates.contract_share[rows][place], part.index))
         )
-        contract = contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng)
+        looks = None
+        if facts.decisions is not None:
+            looks = facts.decisions[facts.decisions["contract_id"].isin(part["contract_id"])]
+            looks = looks.assign(model_segment=segment)
+        contract = contract_arm(part, looks, place, size, segment, fits, shared, horizon, draws, rng)
     order = dict.fromkeys(("orders", "discounted", "revenue", "fiscal", "end"), zero)
     h = facts.histories[facts.histories["customer_id"].isin(people)]
     if len(h):

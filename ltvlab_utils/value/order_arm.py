@@ -45,7 +45,9 @@ def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, dra
     draw = np.broadcast_to(np.arange(draws), shape)
     rate, dropout = latent["rate"] / unit, latent["dropout"]
     by_order = bool(dropout.any())  # MBG/NBD: death falls at an order, so it runs on the orders' own clock
-    after = settings.models.order_rate_after_lapse
+    after = np.full(draws, settings.models.order_rate_after_lapse)
+    if shared.after_lapse is not None:
+        after = shared.after_lapse
     end = np.where(latent["alive"], horizon.days, 0.0)
     if not by_order:
         end = np.minimum(latent["lifetime"] * unit, end)
@@ -71,8 +73,9 @@ def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, dra
     def day_of(exposed: np.ndarray, where: np.ndarray) -> np.ndarray:
         lapsed = before.ravel()[where]
         slow = exposed > lapsed
-        if slow.any() and after > 0:
-            exposed = np.where(slow, lapsed + (exposed - lapsed) / after, exposed)
+        if slow.any():  # none where orders end with the contract
+            factor = after[draw.ravel()[where]]
+            exposed = np.where(slow, lapsed + (exposed - lapsed) / np.maximum(factor, 1e-12), exposed)
         return shared.clock.days(exposed, draw.ravel()[where])
 
     day = np.ceil(day_of(moment, cell))  # an order has a date

@@ -9,11 +9,13 @@ import pandas as pd
 
 from ltvlab_utils.tables import contract_of
 from ltvlab_utils.value import fits as fits_
+from ltvlab_utils.value import renewal_hazard
 from ltvlab_utils.value.costs import Rates, rates, realised
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.futures import COMPONENTS, HIGH, LOW, Simulated, simulate
 from ltvlab_utils.value.renewal_fits import term_class
 
+RENEWAL_DRAWS = 1000
 ALIVE_DRAWS = 32  # parameter sets over which P(alive) is averaged
 KEPT_DRAWS = 200
 
@@ -47,15 +49,32 @@ def _p_alive(facts: Facts, fits: fits_.Fits, rng: np.random.Generator) -> pd.Ser
     return pd.concat(found) if found else pd.Series(dtype=float)
 
 
-def next_renewals(facts: Facts, fits: fits_.Fits) -> pd.DataFrame:
-    """One row a customer under contract: the renewal that comes first, p_renew_next, next_renewal_on, notice_due_on.
-    A decision that is known counts as it is."""
+def by_tenure(facts: Facts, fits: fits_.Fits) -> pd.Series:
+    """Chance of each running contract's next renewal by segment, length of term and renewals made alone (shifted
+    Beta-geometric), by row of facts.contracts."""
     part = facts.contracts.merge(facts.customers[["customer_id", "model_segment"]], on="customer_id")
     kinds = term_class(part["term_months"])
-    chance = np.empty(len(part))
+    chance = np.full(len(part), np.nan)
     for (segment, kind), choice in sorted(fits.renewals.items()):
         rows = ((part["model_segment"] == segment) & (kinds == kind)).to_numpy()
         chance[rows] = choice.model.retention_rate(part["renewals_made"].to_numpy()[rows] + 1)
+    return pd.Series(chance, index=facts.contracts.index)
+
+
+def renewal_chances(facts: Facts, fits: fits_.Fits, rng: np.random.Generator) -> pd.Series:
+    """Chance of each running contract's next open renewal, by row of facts.contracts: by the renewal hazard, given that
+    the contract runs until its notice deadline (an early cancellation before is a risk of its own, in future_value)."""
+    if fits.hazard is None:
+        return by_tenure(facts, fits)
+    looks = fits_.with_segment(facts.decisions, facts.customers.set_index("customer_id")["model_segment"])
+    found = renewal_hazard.p_renew(fits.hazard, looks, fits.hazard.model.draw(RENEWAL_DRAWS, rng))
+    return facts.contracts["contract_id"].map(found)
+
+
+def next_renewals(facts: Facts, fits: fits_.Fits, rng: np.random.Generator) -> pd.DataFrame:
+    """One row a customer under contract: the renewal that comes first, p_renew_next, next_renewal_on, notice_due_on.
+    A decision that is known counts as it is."""
+    part, chance = facts.contracts, renewal_chances(facts, fits, rng)
     chance = np.select([part["decided"] == "renewed", part["decided"] == "churned"], [1.0, 0.0], chance)
     part = part.assign(p_renew_next=chance).sort_values(["customer_id", "next_renewal_on", "contract_id"])
     first = part.drop_duplicates("customer_id")
@@ -74,12 +93,16 @@ def _notes(facts: Facts, fits: fits_.Fits, rates: Rates, c: pd.DataFrame) -> pd.
     of = lambda group: _said(c["model_segment"], {s: ",".join(ch.notes) for s, ch in group.items()})  # noqa: E731
     codes.append(of(fits.orders).where(orders, ""))
     codes.append(of(fits.spend).where(orders, ""))
-    if len(facts.contracts):
+    if len(facts.contracts) and fits.hazard is not None:
+        few = fits.hazard.left < renewal_hazard.MIN_LEFT
+        codes.append(pd.Series(np.where(under & few, "renewals_cannot_tell", ""), index=c.index))
+    elif len(facts.contracts):
         part = facts.contracts.merge(facts.customers[["customer_id", "model_segment"]], on="customer_id")
         kinds = term_class(part["term_months"])
         words = {f"{s}:{k}": ",".join(choice.notes) for (s, k), choice in fits.renewals.items()}
         part["code"] = _said(part["model_segment"].astype("str") + ":" + pd.Series(kinds, part.index), words)
         codes.append(c["customer_id"].map(part.groupby("customer_id")["code"].first()).fillna("").where(under, ""))
+    if len(facts.contracts):
         late = set(facts.contracts.loc[facts.contracts["overdue"], "customer_id"])
         leaving = set(facts.contracts.loc[facts.contracts["decided"] == "churned", "customer_id"])
         codes.append(pd.Series(np.where(c["customer_id"].isin(late), "outcome_overdue", ""), index=c.index))
@@ -87,7 +110,7 @@ def _notes(facts: Facts, fits: fits_.Fits, rates: Rates, c: pd.DataFrame) -> pd.
     flag = lambda code, where: codes.append(pd.Series(np.where(where, code, ""), index=c.index))  # noqa: E731
     flag("expansion_unknown", under & (not facts.has_changes))
     flag("margin_of_segment", rates.pooled_margin)
-    flag("lapse_assumed", orders & under)
+    flag("lapse_assumed", orders & under & (fits.lapse is None or fits.lapse.weight < 0.5))
     flag("shock_from_prior", orders)
     flag("start_unknown", c["start_unknown"])
     flag("acquisition_cost_unknown", c["acquisition_cost"].isna())
@@ -117,7 +140,7 @@ def _by_customer(facts, fits, rates, simulated: Simulated, settings, rng) -> pd.
     gone = facts.customers["last_contract_on"].notna().to_numpy()  # a contract that ended, and nothing since
     c["p_lost_12_months"] = lost.where(both != "none", np.where(gone, 1.0, np.nan))
     if len(facts.contracts):
-        c = c.merge(next_renewals(facts, fits), how="left", on="customer_id")
+        c = c.merge(next_renewals(facts, fits, rng), how="left", on="customer_id")
     else:
         c = c.assign(p_renew_next=np.nan, next_renewal_on=pd.NaT, notice_due_on=pd.NaT)
     sim = simulated.by_customer
@@ -126,13 +149,16 @@ def _by_customer(facts, fits, rates, simulated: Simulated, settings, rng) -> pd.
     future = sim["future_value"].to_numpy()
     shift = done - c["acquisition_cost"].to_numpy()
     order_names = _said(c["model_segment"], {s: ch.name for s, ch in fits.orders.items()})
+    renewals = "shifted_beta_geometric" if fits.hazard is None else renewal_hazard.NAME
     names = np.select(
         [both == "both", both == "orders", both == "contracts"],
-        [order_names + "+gamma_gamma+shifted_beta_geometric", order_names + "+gamma_gamma", "shifted_beta_geometric"],
+        [order_names + "+gamma_gamma+" + renewals, order_names + "+gamma_gamma", renewals],
         "none",
     )
     pooled = c["model_segment"].map({s: ch.pooled_weight for s, ch in fits.orders.items()})
     kinds_pooled = pd.Series({s: float(ch.rung != "own") for (s, _), ch in sorted(fits.renewals.items())}, dtype=float)
+    if fits.hazard is not None:
+        kinds_pooled = renewal_hazard.pooled(fits.hazard, c["model_segment"].unique())
     pooled = pooled.where(c["has_orders"], c["model_segment"].map(kinds_pooled).where(c["has_contracts"]))
     out = c.assign(
         as_of=pd.Timestamp(facts.as_of),
