@@ -61,6 +61,11 @@ class Run:
         return publish.read_manifest(self.folder)
 
     @property
+    def kind(self) -> str:
+        """final, preliminary, or lab for the analyst's own, which is never published."""
+        return "lab" if self.is_lab else str(self.manifest.get("kind", "final"))
+
+    @property
     def data_dir(self) -> Path:
         return layout.data_dir(self.company)
 
@@ -142,6 +147,12 @@ class Run:
         named = self.manifest.get("prior") if not self.is_lab else None
         run_id = named["run_id"] if named else (publish.published_run_id(folder) if self.is_lab else None)
         return _existing(self.company, folder, run_id) if run_id else None
+
+    @cached_property
+    def replaced(self) -> Run | None:
+        """The published run of this period, in whose place this run would come; None where there is none."""
+        run_id = publish.standing_run_id(self._period_folder)
+        return _existing(self.company, self._period_folder, run_id) if run_id and run_id != self.run_id else None
 
     @property
     def _reports_dir(self) -> Path:

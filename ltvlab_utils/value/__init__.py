@@ -11,7 +11,6 @@ from ltvlab_utils.value.costs import Rates, rates, realised
 from ltvlab_utils.value.facts import READS, Facts, gather
 from ltvlab_utils.value.fits import fit, model_card
 from ltvlab_utils.value.futures import Simulated, simulate
-from ltvlab_utils.value.holdout import backtest, holdout
 from ltvlab_utils.value.result import Valuation, evaluate
 
 __all__ = [
@@ -21,11 +20,9 @@ __all__ = [
     "Rates",
     "Simulated",
     "Valuation",
-    "backtest",
     "evaluate",
     "fit",
     "gather",
-    "holdout",
     "model_card",
     "rates",
     "realised",

@@ -10,7 +10,8 @@ from ltvlab_utils.value.renewal_fits import term_class
 
 def contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng) -> dict[str, np.ndarray]:
     """Contracts of a block (rows `part`, of customer `place`) -> (size, draws) arrays: revenue, expansion, cost share
-    weighted sums, fiscal-year revenue and cost, months until the last one ends."""
+    weighted sums, fiscal-year revenue and cost, months until the last one ends. `each`: by contract its place in the
+    block, end (months, by draw), amount a month, cost share; and the monthly log growth by draw (None = none)."""
     kinds = term_class(part["term_months"])
     theta = np.empty((len(part), draws))
     decided = part["decided"].to_numpy()
@@ -44,6 +45,7 @@ def contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng) 
     for name, values in found.items():
         out[name] = np.zeros((size, draws))
         out[name][who] = np.add.reduceat(values, first, axis=0)
+    out["each"] = {"place": place, "end": end, "amount": amount, "share": share, "growth": shared.growth}
     out["end"] = np.zeros((size, draws))
     out["end"][who] = np.maximum.reduceat(end, first, axis=0)
     return out

@@ -1,0 +1,85 @@
+"""Totals of the simulated futures month by month (floor 2): what a forecast of 3, 6 or 12 months and a fan rest on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ltvlab_utils.value.calendar import Horizon
+from ltvlab_utils.value.costs import Rates
+
+METRICS = ("purchase_days", "revenue", "profit", "value")
+
+
+def _in_force(months: np.ndarray, weights: np.ndarray, grid: int) -> np.ndarray:
+    """(draws, grid) sum over rows of weight x share of the month in which a row goes on. `months` (rows, draws): how
+    long it does, in months after as-of; `weights` (rows, draws) or (rows, 1)."""
+    draws = months.shape[1]
+    whole = np.minimum(months.astype(np.int64), grid)
+    place = (np.arange(draws) * (grid + 1) + whole).ravel()
+    weights = np.broadcast_to(weights, months.shape)
+    add = lambda w: np.bincount(place, w.ravel(), draws * (grid + 1)).reshape(draws, grid + 1)  # noqa: E731
+    later = np.cumsum(add(weights)[:, ::-1], axis=1)[:, ::-1]
+    return later[:, 1:] + add(weights * (months - whole))[:, :-1]
+
+
+class Paths:
+    """Watches `simulate` and keeps, by segment, draw and month after as-of: purchase_days, revenue and profit (not
+    discounted; profit on the value basis, revenue where cost is unknown) and value (discounted, as future_value)."""
+
+    def __init__(self, horizon: Horizon, rates: Rates):
+        self.horizon, self.rates = horizon, rates
+        self._months: dict[str, dict[str, np.ndarray]] = {}
+
+    def __call__(self, segment: str, rows: np.ndarray, parts: dict) -> None:
+        draws = parts["future_value"].shape[1]
+        grid = self.horizon.months
+        if segment not in self._months:
+            self._months[segment] = {m: np.zeros((draws, grid)) for m in METRICS}
+        found = self._months[segment]
+        discount = self.horizon.discount(self.horizon.ends[1:])
+        if parts["each_order"] is not None:
+            self._orders(found, parts, draws)
+        if (each := parts["each_contract"]) is not None:
+            growth = 1.0 if each["growth"] is None else np.exp(np.outer(each["growth"], np.arange(1, grid + 1)))
+            revenue = _in_force(each["end"], each["amount"], grid) * growth
+            profit = revenue * (1 - self._loss)
+            if "cost_share" in parts:
+                profit = profit - _in_force(each["end"], each["amount"] * each["share"], grid) * growth
+            found["revenue"] += revenue
+            found["profit"] += profit
+            found["value"] += profit * discount
+        if "support_a_month" in parts:
+            support = _in_force(parts["months_alive"], parts["support_a_month"], grid)
+            found["profit"] -= support
+            found["value"] -= support * discount
+
+    @property
+    def _loss(self) -> float:
+        net = self.rates.value_basis == "net_profit"
+        return float(np.nan_to_num(self.rates.credit_loss_rate)) if net else 0.0
+
+    def _orders(self, found: dict[str, np.ndarray], parts: dict, draws: int) -> None:
+        cell, day, amount = (parts["each_order"][k] for k in ("cell", "day", "amount"))
+        grid = self.horizon.months
+        month = np.clip(np.searchsorted(self.horizon.ends, day, side="left") - 1, 0, grid - 1)
+        place = (cell % draws) * grid + month
+        add = lambda w=None: np.bincount(place, w, draws * grid).reshape(draws, grid)  # noqa: E731
+        profit = amount * (1 - self._loss)
+        if "cost_share" in parts:
+            profit = profit - amount * parts["cost_share"].ravel()[cell]
+        if self.rates.value_basis == "net_profit":
+            profit = profit - np.nan_to_num(self.rates.servicing_cost)
+        found["purchase_days"] += add()
+        found["revenue"] += add(amount)
+        found["profit"] += add(profit)
+        found["value"] += add(profit * self.horizon.discount(day))
+
+    @property
+    def segments(self) -> list[str]:
+        return sorted(self._months)
+
+    def cumulative(self, metric: str, segment: str | None = None) -> np.ndarray:
+        """(draws, months + 1) total from as-of to the end of each month; of the company without a segment."""
+        parts = [self._months[s][metric] for s in ([segment] if segment else self.segments)]
+        months = np.cumsum(sum(parts), axis=1)
+        return np.concatenate([np.zeros((len(months), 1)), months], axis=1)
