@@ -28,7 +28,7 @@ from ltvlab_utils.value.calendar import Horizon
 from ltvlab_utils.value.costs import rates
 from ltvlab_utils.value.facts import Facts, gather
 from ltvlab_utils.value.futures import simulate
-from ltvlab_utils.value.outcomes import outcomes
+from ltvlab_utils.value.outcomes import outcomes, year_seen
 from ltvlab_utils.value.result import next_renewals
 from ltvlab_utils.value.scores import draw_scores, pit, point_scores
 from ltvlab_utils.value.tracking import tracking
@@ -53,6 +53,10 @@ class Record:
     tracking: pd.DataFrame
     months: int
     sampled: int | None
+
+    def of(self, quantity: str) -> pd.DataFrame:
+        """The deciles of one quantity (purchase_days, revenue); empty where it was not graded."""
+        return self.deciles[self.deciles["quantity"] == quantity] if len(self.deciles) else self.deciles
 
 
 def origins(first: date, as_of: date) -> tuple[int, list[date]]:
@@ -135,7 +139,7 @@ def _naive(facts: Facts, last_year: pd.DataFrame, horizon: Horizon, settings) ->
     spend = c["customer_id"].map(h["revenue_total"] / (h["frequency"] + 1)).fillna(0.0).to_numpy(dtype=float)
     under = facts.contracts.groupby("customer_id")["amount"].sum() if len(facts.contracts) else pd.Series(dtype=float)
     running = c["customer_id"].map(under).fillna(0.0).to_numpy(dtype=float) * horizon.months
-    year = last_year.set_index("customer_id").reindex(c["customer_id"]).fillna(0.0) * horizon.months / 12
+    year = last_year.set_index("customer_id").reindex(c["customer_id"]).fillna(0.0) * horizon.months / year_seen(facts)
     level = {
         "purchase_days": year["purchase_days"].to_numpy(),
         "revenue": (year["order_revenue"] + year["contract_revenue"]).to_numpy(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from ltvlab_utils.errors import LtvLabError, Refused, StepFailed
+from ltvlab_utils.errors import ContractError, LtvLabError, Refused, StepFailed
 from ltvlab_utils.params import Params
 from ltvlab_utils.periods import Period
 from ltvlab_utils.store import atomic, layout, parquet, publish
@@ -153,6 +154,17 @@ class Run:
         """The published run of this period, in whose place this run would come; None where there is none."""
         run_id = publish.standing_run_id(self._period_folder)
         return _existing(self.company, self._period_folder, run_id) if run_id and run_id != self.run_id else None
+
+    def before(self, name: str) -> list[pd.DataFrame | None]:
+        """The table as the review before holds it, and as the review of this period holds it that this one replaces;
+        None where there is none. A damaged one of the latter counts as none, since that review is made anew."""
+        found: list[pd.DataFrame | None] = [None, None]
+        if self.prior is not None and self.prior.has(name):
+            found[0] = self.prior.frame(name)
+        if self.replaced is not None and self.replaced.has(name):
+            with contextlib.suppress(ContractError):
+                found[1] = self.replaced.frame(name)
+        return found
 
     @property
     def _reports_dir(self) -> Path:

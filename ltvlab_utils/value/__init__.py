@@ -7,6 +7,7 @@ valuation = evaluate(facts, fits, settings, rng) # ltv_by_customer, ltv_by_paren
 """
 
 from ltvlab_utils.value.choice import Fits
+from ltvlab_utils.value.cohorts import Cohorts
 from ltvlab_utils.value.costs import Rates, rates, realised
 from ltvlab_utils.value.facts import READS, Facts, gather
 from ltvlab_utils.value.fits import fit, model_card
@@ -15,6 +16,7 @@ from ltvlab_utils.value.result import Valuation, evaluate
 
 __all__ = [
     "READS",
+    "Cohorts",
     "Facts",
     "Fits",
     "Rates",

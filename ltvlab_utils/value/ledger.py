@@ -21,7 +21,7 @@ from ltvlab_utils.periods import Period
 from ltvlab_utils.tables import contract_of
 from ltvlab_utils.value.costs import rates, realised
 from ltvlab_utils.value.facts import Facts, gather
-from ltvlab_utils.value.outcomes import outcomes
+from ltvlab_utils.value.outcomes import outcomes, year_seen
 from ltvlab_utils.value.paths import Paths
 from ltvlab_utils.value.result import HIGH, LOW
 
@@ -121,7 +121,7 @@ def forecasts(tables: Mapping[str, ir.Table], settings, facts: Facts, paths: Pat
             for months in (h for h in HORIZONS if h < path.shape[1]):
                 total = path[:, months]
                 low, high = np.quantile(total, [LOW, HIGH])
-                naive = level[metric].get(scope, 0.0) * months / 12
+                naive = level[metric].get(scope, 0.0) * months / year_seen(facts)
                 rows.append((str(period), scope, metric, months, total.mean(), low, high, naive))
     out = pd.DataFrame(rows, columns=SEALED).dropna(subset="naive").assign(actual=np.nan)
     return out.assign(sealed_hash=seal(out)).reset_index(drop=True)

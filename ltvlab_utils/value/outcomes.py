@@ -11,6 +11,7 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.value import contracts
+from ltvlab_utils.value.facts import Facts
 
 
 def outcomes(tables: Mapping[str, ir.Table], start: date, end: date, known: date) -> pd.DataFrame:
@@ -36,6 +37,15 @@ def outcomes(tables: Mapping[str, ir.Table], start: date, end: date, known: date
     out = out.reindex(columns=["customer_id", *columns])
     out[columns] = out[columns].astype("float64").fillna(0.0)
     return out.sort_values("customer_id", ignore_index=True)
+
+
+def year_seen(facts: Facts) -> float:
+    """Months of the last 12 that the data cover, at least 1: what a level of the last 12 months is divided by."""
+    first = facts.customers["first_order_line_on"].min()
+    first = facts.customers["first_contract_on"].min() if pd.isna(first) else first
+    as_of = pd.Timestamp(facts.as_of)
+    months = (as_of.year - first.year) * 12 + as_of.month - first.month + (as_of.day - first.day + 1) / 30.4
+    return float(min(max(months, 1.0), 12.0))
 
 
 def _contract_revenue(tables: Mapping[str, ir.Table], start: date, end: date, known: date) -> pd.DataFrame:
