@@ -38,6 +38,7 @@ LEAST = 6  # months of data that the earliest cut must have seen
 CUSTOMERS, DRAWS = 20_000, 200
 FEW = 20  # customers below which a segment is not graded apart
 MODEL = "ltvlab"
+READS = ("customers", "order_lines", "contract_terms", "contract_changes")
 QUANTITIES = {"purchase_days": "", "revenue": "revenue_"}  # quantity -> prefix of its metrics
 
 
@@ -66,7 +67,7 @@ def origins(first: date, as_of: date) -> tuple[int, list[date]]:
     overlap); the earliest cut has seen a horizon's length and at least LEAST months. With less, one cut; (0, []) where
     not even that is there.
     """
-    months = (as_of.year - first.year) * 12 + as_of.month - first.month + 1
+    months = _months_between(first, as_of) + 1
     fits = lambda h, step, n: months >= h + step * (n - 1) + max(h, LEAST)  # noqa: E731
     plans = [(h, s, ORIGINS) for h in HORIZONS for s in STEPS if s <= h] + [(h, 1, 1) for h in HORIZONS]
     found = next(((h, s, n) for h, s, n in plans if fits(h, s, n)), None)
@@ -74,6 +75,10 @@ def origins(first: date, as_of: date) -> tuple[int, list[date]]:
         return 0, []
     h, step, n = found
     return h, [_back(as_of, h + step * k) for k in range(n)]
+
+
+def _months_between(first: date, last: date) -> int:
+    return (last.year - first.year) * 12 + last.month - first.month
 
 
 def _back(as_of: date, months: int) -> date:
@@ -106,7 +111,8 @@ def _sampled(tables: Mapping[str, ir.Table], rng: np.random.Generator) -> tuple[
         return dict(tables), None
     salt = f"{int(rng.integers(2**63))}:"
     order = (ibis.literal(salt) + ids.customer_id).hexdigest("md5")
-    kept = ids.mutate(place=order).order_by("place").limit(CUSTOMERS).select("customer_id").cache()
+    kept = ids.mutate(place=order).order_by("place").limit(CUSTOMERS).select("customer_id").to_pandas()
+    kept = ibis.memtable(kept.sort_values("customer_id", ignore_index=True))
     part = {n: t.semi_join(kept, "customer_id") if "customer_id" in t.columns else t for n, t in tables.items()}
     return part, CUSTOMERS
 
@@ -228,11 +234,12 @@ def renewals_asked(facts: Facts, fits: fits_.Fits, terms: pd.DataFrame, end: dat
     return asked.assign(renewed=(asked["outcome"] == "renewed").astype(float))
 
 
-def _at(tables, settings, cut: date, months: int, as_of: date, rng) -> tuple[pd.DataFrame, list[pd.DataFrame], tuple]:
-    """One origin: scores, deciles by quantity, (facts, fits) of the cut."""
+def _at(
+    tables, settings, cut: date, end: date, months: int, came: pd.DataFrame, as_of: date, rng
+) -> tuple[pd.DataFrame, list[pd.DataFrame], tuple]:
+    """One origin: scores, deciles by quantity, (facts, fits) of the cut. `came`: outcomes of (cut, end]."""
     rng_draws, rng_pit = rng.spawn(2)
-    end = _back(as_of, (as_of.year - cut.year) * 12 + as_of.month - cut.month - months)
-    facts = _born(gather(tables, settings, cut))
+    facts = _born(gather(tables, settings, cut, counted=False))
     fits = fits_.fit(facts, settings)
     horizon = Horizon.after(cut, months, 0.0, settings.fiscal_year_start_month)
     plain = settings.model_copy(
@@ -240,13 +247,12 @@ def _at(tables, settings, cut: date, months: int, as_of: date, rng) -> tuple[pd.
     )
     keep = _Keep(len(facts.customers), DRAWS)
     simulate(facts, fits, rates(facts, plain), plain, rng_draws, horizon=horizon, watch=keep)
-    later = outcomes(tables, cut, end, as_of).set_index("customer_id")
-    later = later.reindex(facts.customers["customer_id"]).fillna(0.0)
+    later = came.set_index("customer_id").reindex(facts.customers["customer_id"]).fillna(0.0)
     actual = {
         "purchase_days": later["purchase_days"].to_numpy(),
         "revenue": (later["order_revenue"] + later["contract_revenue"]).to_numpy(),
     }
-    naive = _naive(facts, outcomes(tables, _back(cut, 12), cut, cut), horizon, settings)
+    naive = _naive(facts, outcomes(tables, [(_back(cut, 12), cut)], cut, netted=False)[0], horizon, settings)
     segments = facts.customers["model_segment"].to_numpy()
     scores, tenths = [], []
     bought = np.flatnonzero(facts.customers["customer_id"].isin(facts.histories["customer_id"]))
@@ -255,10 +261,10 @@ def _at(tables, settings, cut: date, months: int, as_of: date, rng) -> tuple[pd.
         part = graded[quantity]
         if not len(part):
             continue
-        draws, came = keep.draws[quantity][part], actual[quantity][part]
+        draws, true = keep.draws[quantity][part], actual[quantity][part]
         guesses = {name: guess[part] for name, guess in naive[quantity].items()}
-        scores.append(grade(draws, guesses, came, segments[part], prefix, rng_pit))
-        tenths.append(deciles(draws, came).assign(quantity=quantity))
+        scores.append(grade(draws, guesses, true, segments[part], prefix, rng_pit))
+        tenths.append(deciles(draws, true).assign(quantity=quantity))
     scores.append(pd.DataFrame([(MODEL, hist.ALL, "months", float(months), len(segments))], columns=scores[0].columns))
     if len(facts.contracts):
         terms = tables["contract_terms"].select(contracts.TERM_COLUMNS).to_pandas()
@@ -284,11 +290,13 @@ def look_back(tables: Mapping[str, ir.Table], settings, as_of: date, rng: np.ran
     if not cuts:
         return none
     sample_rng, *rngs = rng.spawn(1 + len(cuts))
-    part, sampled = _sampled(tables, sample_rng)
+    part, sampled = _sampled({n: t for n, t in tables.items() if n in READS}, sample_rng)
+    ends = [_back(as_of, _months_between(cut, as_of) - months) for cut in cuts]
+    came = outcomes(part, list(zip(cuts, ends, strict=True)), as_of)
     scores, latest = [], None
-    for cut, own in zip(cuts, rngs, strict=True):
+    for cut, end, happened, own in zip(cuts, ends, came, rngs, strict=True):
         try:
-            found = _at(part, settings, cut, months, as_of, own)
+            found = _at(part, settings, cut, end, months, happened, as_of, own)
         except Refused:  # nobody had bought for more than it returned by then
             continue
         scores.append(found[0])

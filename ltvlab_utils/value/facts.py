@@ -111,8 +111,9 @@ def _empty(columns: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in columns.items()})
 
 
-def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
-    """The facts at as-of from staged tables by name (READS; all but order_lines or contract_terms may be absent).
+def gather(tables: Mapping[str, ir.Table], settings, as_of: date, counted: bool = True) -> Facts:
+    """The facts at as-of from staged tables by name (READS; all but order_lines or contract_terms may be absent);
+    `counted` False leaves out the report of what the histories leave out.
 
     `customers` of the result: customer_id, model_segment, parent_id, acquisition_cost, order_revenue, costed_revenue,
     order_cost, gross_amount, gross_costed, first_order_line_on, share_days, share_sum, share_squares,
@@ -132,7 +133,7 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
                 f"{histories['revenue_total'].sum():,.0f}). Look at the sign of net_amount, and at kind."
             )
         frames.append(_order_money(orders, as_of))
-        report |= hist.report(orders, as_of).to_pandas().iloc[0].to_dict()
+        report |= hist.report(orders, as_of).to_pandas().iloc[0].to_dict() if counted else {}
     running = _empty({"contract_id": "str", "customer_id": "str"})
     renewals, growth, changes = running, None, None
     if "contract_terms" in tables:

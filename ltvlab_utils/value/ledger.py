@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import ibis.expr.types as ir
@@ -45,27 +45,6 @@ def broken(ledger: pd.DataFrame) -> pd.DataFrame:
     return ledger[seal(ledger) != ledger["sealed_hash"]] if len(ledger) else ledger
 
 
-def _window(period: Period, months: int) -> tuple[date, date]:
-    return period.last_day, period.shift(months).last_day
-
-
-def _born(facts: Facts, by: date) -> pd.DataFrame:
-    """customer_id and model_segment of those with an order or a contract by a day."""
-    c = facts.customers
-    return c.loc[
-        c[["first_order_line_on", "first_contract_on"]].min(axis=1) <= pd.Timestamp(by),
-        ["customer_id", "model_segment"],
-    ]
-
-
-def _by_scope(of: pd.DataFrame) -> pd.DataFrame:
-    """Sums of all columns but customer_id by scope: company, and segment:NAME."""
-    sums = of.drop(columns="customer_id").groupby("model_segment").sum()
-    sums.index = "segment:" + sums.index.astype("str")
-    sums.loc[COMPANY] = sums.sum()
-    return sums
-
-
 def _profit(tables, settings, facts: Facts, start: date, end: date, basis: str) -> pd.Series | None:
     """Value on `basis` that each customer brought in (start, end], by customer_id; None where cost is not known."""
     chosen = settings.model_copy(update={"value_basis": basis})
@@ -80,20 +59,27 @@ def _profit(tables, settings, facts: Facts, start: date, end: date, basis: str) 
 
 
 def happened(
-    tables: Mapping[str, ir.Table], settings, facts: Facts, start: date, end: date, basis: str | None
+    tables: Mapping[str, ir.Table], settings, facts: Facts, window: tuple[date, date], born: date, bases: Sequence[str]
 ) -> pd.DataFrame:
-    """What the customers of `start` (with an order or a contract by then) brought in (start, end]: a row a scope, a
-    column a metric (purchase_days, revenue and `basis`). `facts` are of today: its segments count."""
-    who = _born(facts, start)
-    came = outcomes(tables, start, end, facts.as_of).set_index("customer_id").reindex(who["customer_id"]).fillna(0.0)
+    """What the customers that were there at `born` (an order or a contract by then) brought in a window: a row a scope,
+    a column a metric (purchase_days, revenue, and the `bases` that cost allows). `facts` are of today: its segments
+    count."""
+    c = facts.customers
+    begun = c[["first_order_line_on", "first_contract_on"]].min(axis=1)
+    who = c.loc[begun <= pd.Timestamp(born), ["customer_id", "model_segment"]]
+    came = outcomes(tables, [window], facts.as_of)[0].set_index("customer_id").reindex(who["customer_id"]).fillna(0.0)
     of = who.assign(
         purchase_days=came["purchase_days"].to_numpy(),
         revenue=(came["order_revenue"] + came["contract_revenue"]).to_numpy(),
     )
-    profit = _profit(tables, settings, facts, start, end, basis) if basis else None
-    if profit is not None:
-        of[basis] = of["customer_id"].map(profit).fillna(0.0)
-    return _by_scope(of)
+    for basis in bases:
+        profit = _profit(tables, settings, facts, *window, basis)
+        if profit is not None:
+            of[basis] = of["customer_id"].map(profit).fillna(0.0)
+    sums = of.drop(columns="customer_id").groupby("model_segment").sum()
+    sums.index = "segment:" + sums.index.astype("str")
+    sums.loc[COMPANY] = sums.sum()
+    return sums
 
 
 def forecasts(tables: Mapping[str, ir.Table], settings, facts: Facts, paths: Paths) -> pd.DataFrame:
@@ -101,18 +87,8 @@ def forecasts(tables: Mapping[str, ir.Table], settings, facts: Facts, paths: Pat
     customers go on. Profit on the value basis where cost is known."""
     period = Period(facts.as_of.year, facts.as_of.month)
     basis = paths.rates.value_basis if paths.rates.value_basis in PROFITS else None
-    # the level of customers that are there today, those won during the year too
-    year = outcomes(tables, period.shift(-12).last_day, facts.as_of, facts.as_of)
-    who = _born(facts, facts.as_of)
-    last = year.set_index("customer_id").reindex(who["customer_id"]).fillna(0.0)
-    level = who.assign(
-        purchase_days=last["purchase_days"].to_numpy(),
-        revenue=(last["order_revenue"] + last["contract_revenue"]).to_numpy(),
-    )
-    if basis:
-        profit = _profit(tables, settings, facts, period.shift(-12).last_day, facts.as_of, basis)
-        level[basis] = level["customer_id"].map(profit).fillna(0.0) if profit is not None else np.nan
-    level = _by_scope(level)
+    year = (period.shift(-12).last_day, facts.as_of)  # of the customers of today, those won during the year too
+    level = happened(tables, settings, facts, year, facts.as_of, [basis] if basis else [])
     rows = []
     for metric in [c for c in level.columns if c != "purchase_days" or len(facts.histories)]:
         for segment in [None, *paths.segments]:
@@ -147,9 +123,10 @@ def settle(ledger: pd.DataFrame, tables: Mapping[str, ir.Table], settings, facts
     due = [Period.parse(p).shift(int(h)) <= now for p, h in zip(out["forecast_of"], out["horizon_months"], strict=True)]
     open_ = out[np.array(due, dtype=bool) & out["actual"].isna()]
     for (forecast_of, months), rows in open_.groupby(["forecast_of", "horizon_months"], sort=True):
-        start, end = _window(Period.parse(forecast_of), int(months))
-        basis = next((m for m in PROFITS if (rows["metric"] == m).any()), None)
-        came = happened(tables, settings, facts, start, end, basis).stack()
+        start = Period.parse(forecast_of)
+        window = (start.last_day, start.shift(int(months)).last_day)
+        bases = [m for m in PROFITS if (rows["metric"] == m).any()]
+        came = happened(tables, settings, facts, window, window[0], bases).stack()
         keys = pd.MultiIndex.from_frame(rows[["scope", "metric"]])
         out.loc[rows.index, "actual"] = came.reindex(keys).to_numpy()
     return out
