@@ -204,13 +204,14 @@ def test_forecasts_settle_against_what_the_same_customers_do(valued):
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_the_record_is_said_whatever_its_state(language):
-    assert answers.record(row().iloc[:0], language) == say("note.record_first", language)
-    waiting = answers.record(row(), language)
+    assert answers.record(row().iloc[:0], AS_OF, language) == say("note.record_first", language)
+    waiting = answers.record(row(horizon_months=6), AS_OF, language)
     assert waiting == say(
-        "note.record_waiting", language, count=1, month={"en": "June 2025", "ja": "2025年6月"}[language]
+        "note.record_waiting", language, count=1, month={"en": "September 2025", "ja": "2025年9月"}[language]
     )
+    assert answers.record(row(), AS_OF, language) == say("note.record_untold", language, count=1)  # due in June, empty
     due = pd.concat([row(actual=5.0), row(horizon_months=6, actual=7.0)], ignore_index=True)
-    said = answers.record(due, language)
+    said = answers.record(due, AS_OF, language)
     assert said == say(
         "note.record_due", language, metric=say("forecast.purchase_days", language), held="1", count=2,
         miss="31.4%", naive="54.3%",
@@ -220,7 +221,7 @@ def test_the_record_is_said_whatever_its_state(language):
 def test_tampering_is_told_first_and_does_not_count():
     rows = pd.concat([row(actual=5.0), row(horizon_months=6, actual=7.0)], ignore_index=True)
     rows.loc[1, ["low", "high"]] = 0.0, 100.0  # somebody widens an interval after the fact
-    said = answers.record(rows).splitlines()
+    said = answers.record(rows, AS_OF).splitlines()
     assert said[0].startswith("Warning: 1 of the sealed forecasts") and "2025-03 company purchase_days +6" in said[0]
     assert "of 1 forecasts" in said[1] and "1 held" in said[1]
     assert exhibits.due(rows)["horizon_months"].tolist() == [3]

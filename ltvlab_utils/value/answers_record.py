@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 
@@ -14,7 +16,7 @@ from ltvlab_utils.value.ledger import COMPANY, broken
 GATE_BIAS, GATE_COVERAGE = 0.10, 0.07  # mean bias of totals, distance of 80 % coverage that a look back may show
 
 
-def record(ledger: pd.DataFrame, language: str = "en") -> str:
+def record(ledger: pd.DataFrame, as_of: date, language: str = "en") -> str:
     """How good the earlier forecasts were; a seal that does not hold is said first."""
     lines = []
     bad = broken(ledger)
@@ -35,12 +37,14 @@ def record(ledger: pd.DataFrame, language: str = "en") -> str:
             )
         )  # fmt: skip
     waiting = ledger[ledger["actual"].isna()]
-    if len(waiting):
-        ends = [Period.parse(p).shift(int(h)) for p, h in zip(waiting["forecast_of"], waiting["horizon_months"],
-                                                              strict=True)]  # fmt: skip
-        lines.append(
-            say("note.record_waiting", language, count=len(waiting), month=month(min(ends).last_day, language))
-        )
+    ends = [
+        Period.parse(p).shift(int(h)) for p, h in zip(waiting["forecast_of"], waiting["horizon_months"], strict=True)
+    ]
+    later = [e for e in ends if e > Period(as_of.year, as_of.month)]
+    if later:
+        lines.append(say("note.record_waiting", language, count=len(later), month=month(min(later).last_day, language)))
+    if len(later) < len(ends):
+        lines.append(say("note.record_untold", language, count=len(ends) - len(later)))
     return "\n".join(lines)
 
 

@@ -29,9 +29,9 @@ UNKNOWN = "unknown"
 
 
 def starts(facts: Facts, horizon_months: int) -> pd.DataFrame:
-    """One row a customer that ever bought or had a contract: customer_id, started_on, until (end of its horizon), known
-    (bool: False where the first order lies in the first 12 months of the order data, or a contract began before the
-    data do)."""
+    """One row a customer that ever bought or had a contract: customer_id, started_on, until (the day after its
+    horizon), known (bool: False where the first order lies in the first 12 months of the order data, or a contract
+    began before the data do)."""
     c = facts.customers
     begun = c[["first_order_line_on", "first_contract_on"]].min(axis=1)
     out = pd.DataFrame({"customer_id": c["customer_id"], "started_on": begun}).dropna(subset="started_on")
@@ -50,7 +50,7 @@ def _discounted(table: ir.Table, day: ir.Value, who: ir.Table, delta: float, as_
     """Sums by customer of `amounts` (name -> column) from the start to the end of its horizon, discounted to the
     start."""
     rows = table.select("customer_id", day=day.cast("date"), **amounts).inner_join(who, "customer_id")
-    rows = rows.filter(rows.day <= ibis.literal(as_of), rows.day >= rows.started_on, rows.day <= rows.until)
+    rows = rows.filter(rows.day <= ibis.literal(as_of), rows.day >= rows.started_on, rows.day < rows.until)
     factor = (rows.day.delta(rows.started_on, unit="day").cast("float64") * (-delta / DAYS_PER_YEAR)).exp()
     rows = rows.mutate(**{n: (rows[n].cast("float64") * factor).cast(EXACT) for n in amounts})
     sums = rows.group_by("customer_id").aggregate(**{n: rows[n].sum().cast("float64") for n in amounts})
@@ -157,7 +157,7 @@ class Cohorts:
             return
         who = self._who.iloc[mine[inside]]
         days = np.full(len(rows), -1.0)
-        left = (who["until"] - pd.Timestamp(self._facts.as_of)).dt.days.to_numpy()
+        left = (who["until"] - pd.Timestamp(self._facts.as_of)).dt.days.to_numpy() - 1
         days[inside] = np.clip(left, 0, self._horizon.days)
         value = self._within(days, parts)[inside]
         value = value * np.exp(-self._horizon.delta / DAYS_PER_YEAR * who["age_days"].to_numpy())[:, None]

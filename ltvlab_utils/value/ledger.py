@@ -90,14 +90,15 @@ def forecasts(tables: Mapping[str, ir.Table], settings, facts: Facts, paths: Pat
     year = (period.shift(-12).last_day, facts.as_of)  # of the customers of today, those won during the year too
     level = happened(tables, settings, facts, year, facts.as_of, [basis] if basis else [])
     rows = []
+    scopes = {COMPANY: None, **{f"segment:{s}": s for s in paths.segments}}
+    scopes = {scope: segment for scope, segment in scopes.items() if scope in level.index}  # not of prospects alone
     for metric in [c for c in level.columns if c != "purchase_days" or len(facts.histories)]:
-        for segment in [None, *paths.segments]:
-            scope = f"segment:{segment}" if segment else COMPANY
+        for scope, segment in scopes.items():
             path = paths.cumulative("profit" if metric == basis else metric, segment)
             for months in (h for h in HORIZONS if h < path.shape[1]):
                 total = path[:, months]
                 low, high = np.quantile(total, [LOW, HIGH])
-                naive = level[metric].get(scope, 0.0) * months / year_seen(facts)
+                naive = level.loc[scope, metric] * months / year_seen(facts)
                 rows.append((str(period), scope, metric, months, total.mean(), low, high, naive))
     out = pd.DataFrame(rows, columns=SEALED).dropna(subset="naive").assign(actual=np.nan)
     return out.assign(sealed_hash=seal(out)).reset_index(drop=True)
