@@ -10,6 +10,7 @@ import pytest
 
 from ltvlab_utils import store, value
 from ltvlab_utils.i18n import say
+from ltvlab_utils.runner import plan
 from ltvlab_utils.store import publish
 from ltvlab_utils.tables import contract_of
 from ltvlab_utils.tables.check import check_frame
@@ -242,18 +243,29 @@ def publish_run(workspace, run_id: str, kind: str, rows: pd.DataFrame, before: s
     assert prior is None
     opened = ledger.carried(prior, replaced, "2025-06")
     run.write("forecast_ledger", ledger.close(opened, rows, run.kind))
-    publish.write_manifest(folder / run_id, {"run_id": run_id, "status": "complete", "kind": kind})
+    manifest = {
+        "run_id": run_id,
+        "status": "complete",
+        "kind": kind,
+        "tables": {"forecast_ledger": {"rows": len(rows)}},
+    }
+    publish.write_manifest(folder / run_id, manifest | {"steps": {"02_ltv": {"key": f"key of {run_id}"}}})
     publish.publish(folder, run_id)
     return store.read("small", "2025-06")
 
 
 def test_a_run_finds_the_seal_of_the_run_that_it_replaces(workspace):
     first, second = row(forecast_of="2025-06", forecast=4.0), row(forecast_of="2025-06", forecast=5.0)
+    folder = workspace / "reports" / "small" / "2025-06"
+    assert plan.find_sealed(folder) is None
     early = publish_run(workspace, "20250625-000000-aa", "preliminary", first)
-    assert early.frame("forecast_ledger").empty
+    assert early.frame("forecast_ledger").empty and plan.find_sealed(folder) is None
     sealed = publish_run(workspace, "20250701-000000-bb", "final", first, before="20250625-000000-aa")
     assert sealed.frame("forecast_ledger")["forecast"].tolist() == [4.0]
+    key, seal_ = plan.find_sealed(folder)
+    assert key == "key of 20250701-000000-bb"
     again = publish_run(workspace, "20250702-000000-cc", "final", second, before="20250701-000000-bb")
     assert again.frame("forecast_ledger")["forecast"].tolist() == [4.0]
+    assert plan.find_sealed(folder) == ("key of 20250702-000000-cc", seal_)  # another run, the same seal
     lab = store.open("small", "2025-06")
     assert lab.kind == "lab" and lab.before("forecast_ledger")[1]["forecast"].tolist() == [4.0]
