@@ -307,5 +307,5 @@ def look_back(tables: Mapping[str, ir.Table], settings, as_of: date, rng: np.ran
     track = pd.DataFrame()
     if len(facts.histories):
         track = tracking(part["order_lines"], facts.histories, fits, cut, as_of, settings.models.time_unit)
-    table = pd.concat(scores, ignore_index=True)[columns].dropna(subset="value")
+    table = pd.concat(scores, ignore_index=True)[columns].dropna(subset="value").reset_index(drop=True)
     return Record(table, pd.concat(tenths, ignore_index=True), track, months, sampled)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sys
+import warnings
 import zlib
 from datetime import date
 from functools import cached_property
@@ -157,13 +157,15 @@ class Run:
 
     def before(self, name: str) -> list[pd.DataFrame | None]:
         """The table as the review before holds it, and as the review of this period holds it that this one replaces;
-        None where there is none. A damaged one of the latter counts as none, since that review is made anew."""
+        None where there is none. A damaged one of the latter warns and counts as none: that review is made anew."""
         found: list[pd.DataFrame | None] = [None, None]
         if self.prior is not None and self.prior.has(name):
             found[0] = self.prior.frame(name)
         if self.replaced is not None and self.replaced.has(name):
-            with contextlib.suppress(ContractError):
+            try:
                 found[1] = self.replaced.frame(name)
+            except ContractError as damage:
+                warnings.warn(f"What the run that this one replaces had in it is lost: {damage}", stacklevel=2)
         return found
 
     @property
