@@ -14,7 +14,7 @@ from ltvlab_utils.runner import plan
 from ltvlab_utils.store import publish
 from ltvlab_utils.tables import contract_of
 from ltvlab_utils.tables.check import check_frame
-from ltvlab_utils.value import answers, exhibits, ledger
+from ltvlab_utils.value import answers, exhibits, ledger, paths
 from tests.value_world import AS_OF, company, order_lines, settings
 
 MARCH = date(2025, 3, 31)
@@ -176,6 +176,13 @@ def test_the_paths_end_in_the_values(valued):
     assert valuation.paths.cumulative("purchase_days")[:, -1].mean() == pytest.approx(orders, rel=1e-9)
 
 
+def test_a_stretch_of_a_contract_counts_in_the_months_that_it_covers():
+    """One draw, 5 months: 100 a month from 2.5 to 4.25 months after as-of."""
+    one = lambda months: paths._in_force(np.array([0]), np.array([months]), np.array([100.0]), 1, 5)  # noqa: E731
+    assert (one(4.25) - one(2.5)).ravel().tolist() == [0, 0, 50, 100, 25]
+    assert one(5.0).ravel().tolist() == [100] * 5 and not one(0.0).any()
+
+
 def test_the_naive_forecast_is_the_last_year_carried_on(valued):
     tables, chosen, facts, valuation = valued
     rows = ledger.forecasts(tables, chosen, facts, valuation.paths).set_index(["scope", "metric", "horizon_months"])
@@ -206,6 +213,7 @@ def test_forecasts_settle_against_what_the_same_customers_do(valued):
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_the_record_is_said_whatever_its_state(language):
     assert answers.record(row().iloc[:0], AS_OF, language) == say("note.record_first", language)
+    assert answers.record(row(forecast_of="2025-06"), AS_OF, language) == say("note.record_first", language)  # its own
     waiting = answers.record(row(horizon_months=6), AS_OF, language)
     assert waiting == say(
         "note.record_waiting", language, count=1, month={"en": "September 2025", "ja": "2025年9月"}[language]

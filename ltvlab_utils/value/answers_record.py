@@ -18,11 +18,11 @@ GATE_BIAS, GATE_COVERAGE = 0.10, 0.07  # mean bias of totals, distance of 80 % c
 
 def record(ledger: pd.DataFrame, as_of: date, language: str = "en") -> str:
     """How good the earlier forecasts were; a seal that does not hold is said first."""
-    lines = []
-    bad = broken(ledger)
+    bad, lines = broken(ledger), []
     if len(bad):
         names = [f"{r.forecast_of} {r.scope} {r.metric} +{int(r.horizon_months)}" for r in bad.head(3).itertuples()]
         lines.append(say("note.record_broken", language, count=len(bad), which=", ".join(names)))
+    ledger = ledger[ledger["forecast_of"] < f"{as_of:%Y-%m}"]  # its own forecasts are no record
     if not len(ledger):
         return "\n".join([*lines, say("note.record_first", language)])
     rows = due(ledger)

@@ -119,6 +119,15 @@ def past(tables: Mapping[str, ir.Table], facts: Facts, found: Rates, who: pd.Dat
     return value - np.nan_to_num(found.credit_loss_rate) * revenue
 
 
+def _at(table: np.ndarray, months: np.ndarray, draw: np.ndarray) -> np.ndarray:
+    """`calendar.at` for single elements: cumulative month table (months + 1,) or (draws, months + 1)."""
+    if table.ndim == 1:
+        return np.interp(months, np.arange(len(table)), table)
+    whole = np.minimum(months.astype(np.int64), table.shape[1] - 2)
+    low = table[draw, whole]
+    return low + (months - whole) * (table[draw, whole + 1] - low)
+
+
 class Cohorts:
     """Watches `simulate` (as `watch` of `evaluate`) and makes `table`, the cohort_ltv contract. `left_out`: customers
     whose start is unknown."""
@@ -181,9 +190,12 @@ class Cohorts:
         months = horizon.months_of(np.maximum(days, 0.0))
         if (each := parts["each_contract"]) is not None:
             table = horizon.annuity(each["growth"])
-            ends = np.minimum(each["end"], months[each["place"]][:, None])
-            unit = each["amount"] * (1 - loss - (each["share"] if "cost_share" in parts else 0.0))
-            np.add.at(value, each["place"], unit * at(table, ends))
+            for s in each["stretches"]:
+                cell = s["cell"]
+                limit, draw = months[cell // shape[1]], cell % shape[1]
+                held = _at(table, np.minimum(s["end"], limit), draw) - _at(table, np.minimum(s["begin"], limit), draw)
+                unit = s["amount"] * (1 - loss - (s["share"] if "cost_share" in parts else 0.0))
+                value += np.bincount(cell, unit * held, value.size).reshape(shape)
         if "support_a_month" in parts:
             alive = np.minimum(parts["months_alive"], months[:, None])
             value -= parts["support_a_month"] * at(horizon.annuity(), alive)

@@ -10,8 +10,9 @@ from ltvlab_utils.value.renewal_fits import term_class
 
 def contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng) -> dict[str, np.ndarray]:
     """Contracts of a block (rows `part`, of customer `place`) -> (size, draws) arrays: revenue, expansion, cost share
-    weighted sums, fiscal-year revenue and cost, months until the last one ends. `each`: by contract its place in the
-    block, end (months, by draw), amount a month, cost share; and the monthly log growth by draw (None = none)."""
+    weighted sums, fiscal-year revenue and cost, months until the last one ends. `each`: what was added up, as
+    stretches of one amount (one element a contract and draw: cell of the block, begin and end in months, amount a
+    month, cost share) and the monthly log growth of amounts by draw (None = none)."""
     kinds = term_class(part["term_months"])
     theta = np.empty((len(part), draws))
     decided = part["decided"].to_numpy()
@@ -45,7 +46,10 @@ def contract_arm(part, place, size, segment, fits, shared, horizon, draws, rng) 
     for name, values in found.items():
         out[name] = np.zeros((size, draws))
         out[name][who] = np.add.reduceat(values, first, axis=0)
-    out["each"] = {"place": place, "end": end, "amount": amount, "share": share, "growth": shared.growth}
+    cell = (place[:, None] * draws + np.arange(draws)).ravel()
+    flat = lambda values: np.broadcast_to(values, end.shape).ravel()  # noqa: E731
+    whole = {"cell": cell, "begin": 0.0, "end": end.ravel(), "amount": flat(amount), "share": flat(share)}
+    out["each"] = {"stretches": [whole], "growth": shared.growth}
     out["end"] = np.zeros((size, draws))
     out["end"][who] = np.maximum.reduceat(end, first, axis=0)
     return out

@@ -10,14 +10,11 @@ from ltvlab_utils.value.costs import Rates
 METRICS = ("purchase_days", "revenue", "profit", "value")
 
 
-def _in_force(months: np.ndarray, weights: np.ndarray, grid: int) -> np.ndarray:
-    """(draws, grid) sum over rows of weight x share of the month in which a row goes on. `months` (rows, draws): how
-    long it does, in months after as-of; `weights` (rows, draws) or (rows, 1)."""
-    draws = months.shape[1]
+def _in_force(draw: np.ndarray, months: np.ndarray, weights: np.ndarray, draws: int, grid: int) -> np.ndarray:
+    """(draws, grid) sum over elements of weight x share of the month that lies before `months` after as-of."""
     whole = np.minimum(months.astype(np.int64), grid)
-    place = (np.arange(draws) * (grid + 1) + whole).ravel()
-    weights = np.broadcast_to(weights, months.shape)
-    add = lambda w: np.bincount(place, w.ravel(), draws * (grid + 1)).reshape(draws, grid + 1)  # noqa: E731
+    place = draw * (grid + 1) + whole
+    add = lambda w: np.bincount(place, w, draws * (grid + 1)).reshape(draws, grid + 1)  # noqa: E731
     later = np.cumsum(add(weights)[:, ::-1], axis=1)[:, ::-1]
     return later[:, 1:] + add(weights * (months - whole))[:, :-1]
 
@@ -36,22 +33,38 @@ class Paths:
         if segment not in self._months:
             self._months[segment] = {m: np.zeros((draws, grid)) for m in METRICS}
         found = self._months[segment]
-        discount = self.horizon.discount(self.horizon.ends[1:])
         if parts["each_order"] is not None:
             self._orders(found, parts, draws)
-        if (each := parts["each_contract"]) is not None:
-            growth = 1.0 if each["growth"] is None else np.exp(np.outer(each["growth"], np.arange(1, grid + 1)))
-            revenue = _in_force(each["end"], each["amount"], grid) * growth
+        if parts["each_contract"] is not None:
+            self._contracts(found, parts, draws)
+        if "support_a_month" in parts:
+            monthly, alive = parts["support_a_month"], parts["months_alive"]
+            draw = np.tile(np.arange(draws), len(alive))
+            support = _in_force(draw, alive.ravel(), monthly.ravel(), draws, grid)
+            found["profit"] -= support
+            found["value"] -= support * self._discount
+
+    @property
+    def _discount(self) -> np.ndarray:
+        return self.horizon.discount(self.horizon.ends[1:])
+
+    def _contracts(self, found: dict[str, np.ndarray], parts: dict, draws: int) -> None:
+        each, grid = parts["each_contract"], self.horizon.months
+        growth = 1.0 if each["growth"] is None else np.exp(np.outer(each["growth"], np.arange(1, grid + 1)))
+        for s in each["stretches"]:
+            draw, amount = s["cell"] % draws, s["amount"]
+            begin = np.broadcast_to(np.asarray(s["begin"], float), amount.shape)
+
+            def lasting(w, draw=draw, begin=begin, end=s["end"]):
+                return (_in_force(draw, end, w, draws, grid) - _in_force(draw, begin, w, draws, grid)) * growth
+
+            revenue = lasting(amount)
             profit = revenue * (1 - self._loss)
             if "cost_share" in parts:
-                profit = profit - _in_force(each["end"], each["amount"] * each["share"], grid) * growth
+                profit = profit - lasting(amount * s["share"])
             found["revenue"] += revenue
             found["profit"] += profit
-            found["value"] += profit * discount
-        if "support_a_month" in parts:
-            support = _in_force(parts["months_alive"], parts["support_a_month"], grid)
-            found["profit"] -= support
-            found["value"] -= support * discount
+            found["value"] += profit * self._discount
 
     @property
     def _loss(self) -> float:
