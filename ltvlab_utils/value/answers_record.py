@@ -16,12 +16,16 @@ from ltvlab_utils.value.ledger import COMPANY, broken
 GATE_BIAS, GATE_COVERAGE = 0.10, 0.07  # mean bias of totals, distance of 80 % coverage that a look back may show
 
 
+def _listed(words, language: str) -> str:
+    return say("list.separator", language).join(words)
+
+
 def record(ledger: pd.DataFrame, as_of: date, language: str = "en") -> str:
     """How good the earlier forecasts were; a seal that does not hold is said first."""
     bad, lines = broken(ledger), []
     if len(bad):
         names = [f"{r.forecast_of} {r.scope} {r.metric} +{int(r.horizon_months)}" for r in bad.head(3).itertuples()]
-        lines.append(say("note.record_broken", language, count=len(bad), which=", ".join(names)))
+        lines.append(say("note.record_broken", language, count=len(bad), which=_listed(names, language)))
     ledger = ledger[ledger["forecast_of"] < f"{as_of:%Y-%m}"]  # its own forecasts are no record
     if not len(ledger):
         return "\n".join([*lines, say("note.record_first", language)])
@@ -62,7 +66,7 @@ def looked_back(found, language: str = "en") -> str:
     cuts = sorted(scores["origin"].unique())
     lines = [
         say(
-            "note.look_asked", language, dates=", ".join(day(c, language) for c in map(pd.Timestamp, cuts)),
+            "note.look_asked", language, dates=_listed((day(c, language) for c in map(pd.Timestamp, cuts)), language),
             months=found.months,
         )
     ]  # fmt: skip
@@ -78,7 +82,7 @@ def looked_back(found, language: str = "en") -> str:
         lines.append(
             say(
                 "note.look_scores", language, what=say(f"forecast.{quantity}", language),
-                bias=", ".join(percent(v, language, sign=True) for v in each), held=whole(held.sum(), language),
+                bias=_listed((percent(v, language, sign=True) for v in each), language), held=whole(held.sum(), language),
                 count=len(held), coverage=percent(coverage, language, 0), crps=compact(crps["ltvlab"], language),
                 naive=say(f"model.{best}", language), naive_crps=compact(crps[best], language),
             )
@@ -92,7 +96,7 @@ def looked_back(found, language: str = "en") -> str:
             if wrong
         ]  # fmt: skip
         gate = {"bias": percent(GATE_BIAS, language, 0), "points": points(GATE_COVERAGE, language, 0).lstrip("+")}
-        wrong = ", ".join(say(f"fault.{f}", language, **gate) for f in faults)
+        wrong = _listed((say(f"fault.{f}", language, **gate) for f in faults), language)
         lines.append(
             say("note.look_fails", language, faults=wrong) if faults else say("note.look_passes", language, **gate)
         )
