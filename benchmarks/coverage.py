@@ -23,8 +23,8 @@ from ltvlab_utils.value.calendar import Horizon
 from ltvlab_utils.value.drift import drift
 from ltvlab_utils.value.facts import orders_only
 from ltvlab_utils.value.futures import look_back, order_draws
-from ltvlab_utils.value.holdout import crps
 from ltvlab_utils.value.pace import Months
+from ltvlab_utils.value.scores import crps
 
 WEEKS, AHEAD = 104, 52
 CUTS = (26, 39, 52)  # weeks before as-of

@@ -8,7 +8,7 @@ import pytest
 
 from ltvlab_utils.models import BGBB, BGNBD, MBGNBD, NBD, ParetoNBD
 from ltvlab_utils.models import ShiftedBetaGeometric as SBG
-from ltvlab_utils.value.holdout import crps
+from ltvlab_utils.value.scores import crps
 from tests.models_worlds import cdnow, cdnow_later, history, lifetimes_file
 
 

@@ -186,12 +186,12 @@ def test_a_review_of_two_months_with_pages_is_published_reused_and_kept(workspac
     assert [o.made for o in again] == [False, False] and [o.run_id for o in again] == [may.run_id, june.run_id]
     assert state(workspace / "reports") == before
 
-    # a final run takes the place of a preliminary one; 01 and 02 are the same, the page says another word
+    # a final run takes the place of a preliminary one; 01 is the same, 02 seals, the page tells
     [final] = run(books)
     steps = store.read("small", PERIOD).manifest["steps"]
     assert store.read("small", PERIOD).run_id == final.run_id != june.run_id
     assert {name: bool(step["reused_from"]) for name, step in steps.items()} == {
-        "01_ingest": True, "02_ltv": True, "executive.ja": False,
+        "01_ingest": True, "02_ltv": False, "executive.ja": False,
     }  # fmt: skip
     assert "ja final" in (final.folder / "pages" / "executive.ja.html").read_text()
     with pytest.raises(Refused, match=f"already has the final review {final.run_id}"):
@@ -263,7 +263,12 @@ def test_keys_depend_on_what_they_should(workspace, books):
     assert changed(code="d") == changed(packages={"p": "2"}) == changed(params_json="{ }") == everything
     assert changed(fingerprints=[("t", "s", "f", "2")]) == everything
     assert changed(prior_hash="x") == everything - {"01_ingest"}
-    assert changed(kind="preliminary") == {"executive.ja", "executive.en"}
+    assert changed(kind="preliminary") == everything - {"01_ingest"}
+    # the run that sealed the period's forecasts keeps its key, any other one follows that seal
+    assert changed(sealed=(base["02_ltv"], "s")) == set()
+    assert changed(sealed=("another", "s")) == everything - {"01_ingest"}
+    after = keys.step_keys(steps, **plain, sealed=("another", "s"))
+    assert keys.step_keys(steps, **plain, sealed=(after["02_ltv"], "s")) == after
     notebook(two, OPEN, "1")
     assert changed() == everything - {"01_ingest"}
 

@@ -8,7 +8,7 @@ from ltvlab_utils import value
 from ltvlab_utils.value.calendar import Horizon
 from ltvlab_utils.value.facts import orders_only
 from ltvlab_utils.value.futures import order_draws
-from ltvlab_utils.value.holdout import covered, crps
+from ltvlab_utils.value.scores import covered, crps
 from tests.value_world import AS_OF, settings
 
 MONTHS, AHEAD = 36, 12

@@ -70,11 +70,14 @@ def step_keys(
     fingerprints: Iterable[Sequence[str]],
     prior_hash: str | None,
     kind: str,
+    sealed: tuple[str, str] | None = None,
 ) -> dict[str, str]:
     """Key of each step by name.
 
-    01 rests on the sources; 02 to 04 on the steps before and the prior's tables; pages on all of these and on the
-    kind of the run, which they show. Every key holds the notebook, the code, the parameters and the versions.
+    01 rests on the sources; 02 on 01, the prior's tables, the kind of the run (a preliminary one seals no forecast) and
+    on `sealed`: (02's key, hash of the forecasts) of the published run of this period, whose seal a run with another
+    key keeps; 03 and 04 on the steps before and the prior's tables; pages on all of these and on the kind, which they
+    show. Every key holds the notebook, the code, the parameters and the versions.
     """
     common = digest(code, packages, platform.python_version(), params_json)
     keys: dict[str, str] = {}
@@ -85,6 +88,11 @@ def step_keys(
             keys[step.name] = digest("page", common, own, before, prior_hash, step.language, kind)
             continue
         inputs = sorted(list(f) for f in fingerprints) if step.number == "01" else prior_hash
-        keys[step.name] = digest("step", common, own, before, inputs)
+        key = digest("step", common, own, before, inputs)
+        if step.number == "02":
+            key = digest(key, kind)
+            if sealed and sealed[0] != key:
+                key = digest(key, sealed[1])
+        keys[step.name] = key
         before.append(keys[step.name])
     return keys

@@ -14,7 +14,7 @@ from ltvlab_utils.params import Params
 from ltvlab_utils.periods import Period
 from ltvlab_utils.runner import keys
 from ltvlab_utils.runner.steps import Step
-from ltvlab_utils.store import layout, publish
+from ltvlab_utils.store import layout, parquet, publish
 
 FINAL, PRELIMINARY = "final", "preliminary"
 
@@ -49,8 +49,9 @@ class Plan:
         prints = [(s["table"], s["source"], s["file"], s["fingerprint"]) for s in self.sources]
         prior_hash = self.prior["tables_hash"] if self.prior else None
         self.keys = keys.step_keys(
-            self.steps, self.code, self.packages, self.params_json, prints, prior_hash, self.kind
-        )
+            self.steps, self.code, self.packages, self.params_json, prints, prior_hash, self.kind,
+            find_sealed(self.period_folder),
+        )  # fmt: skip
 
     @property
     def inputs_hash(self) -> str:
@@ -117,3 +118,16 @@ def find_prior(period_folder: Path) -> dict[str, Any] | None:
     if not tables_hash:
         raise LtvLabError(f"{folder.parent.name} {before}: the manifest of run {run_id} is damaged: run it again.")
     return {"period": str(before), "run_id": run_id, "tables_hash": tables_hash}
+
+
+def find_sealed(period_folder: Path) -> tuple[str, str] | None:
+    """Of the final run of this period that readers see: the key of its 02 and a hash of the forecasts that it sealed;
+    None without one."""
+    run_id = publish.standing_run_id(period_folder)
+    manifest = publish.read_manifest(period_folder / run_id) if run_id else {}
+    if manifest.get("kind") != FINAL or "forecast_ledger" not in manifest.get("tables", {}):
+        return None
+    step = next((s for name, s in manifest["steps"].items() if name.startswith("02")), {})
+    home = period_folder / run_id / "tables" / "forecast_ledger"
+    own = parquet.values_where(home, "sealed_hash", "forecast_of", period_folder.name)
+    return (step.get("key", ""), keys.digest(own)) if own else None

@@ -80,3 +80,13 @@ def content_hash(folder: Path) -> str:
 
 def row_count(folder: Path) -> int:
     return sum(pq.read_metadata(part).num_rows for part in folder.glob("*.parquet"))
+
+
+def values_where(folder: Path, column: str, key: str, equals: str) -> list[str]:
+    """Values of a column in the rows of a written table whose `key` equals a text, in order of the file; [] where it is
+    damaged or not there."""
+    try:
+        rows = pq.read_table(folder, columns=[column], filters=[(key, "=", equals)])
+    except (OSError, pa.ArrowException):
+        return []
+    return rows[column].to_pylist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 import zlib
 from datetime import date
 from functools import cached_property
@@ -16,7 +17,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from ltvlab_utils.errors import LtvLabError, Refused, StepFailed
+from ltvlab_utils.errors import ContractError, LtvLabError, Refused, StepFailed
 from ltvlab_utils.params import Params
 from ltvlab_utils.periods import Period
 from ltvlab_utils.store import atomic, layout, parquet, publish
@@ -59,6 +60,11 @@ class Run:
     def manifest(self) -> dict[str, Any]:
         """The manifest of this run, read anew; empty in the analyst's _lab."""
         return publish.read_manifest(self.folder)
+
+    @property
+    def kind(self) -> str:
+        """final, preliminary, or lab for the analyst's own, which is never published."""
+        return "lab" if self.is_lab else str(self.manifest.get("kind", "final"))
 
     @property
     def data_dir(self) -> Path:
@@ -142,6 +148,25 @@ class Run:
         named = self.manifest.get("prior") if not self.is_lab else None
         run_id = named["run_id"] if named else (publish.published_run_id(folder) if self.is_lab else None)
         return _existing(self.company, folder, run_id) if run_id else None
+
+    @cached_property
+    def replaced(self) -> Run | None:
+        """The published run of this period, in whose place this run would come; None where there is none."""
+        run_id = publish.standing_run_id(self._period_folder)
+        return _existing(self.company, self._period_folder, run_id) if run_id and run_id != self.run_id else None
+
+    def before(self, name: str) -> list[pd.DataFrame | None]:
+        """The table as the review before holds it, and as the review of this period holds it that this one replaces;
+        None where there is none. A damaged one of the latter warns and counts as none: that review is made anew."""
+        found: list[pd.DataFrame | None] = [None, None]
+        if self.prior is not None and self.prior.has(name):
+            found[0] = self.prior.frame(name)
+        if self.replaced is not None and self.replaced.has(name):
+            try:
+                found[1] = self.replaced.frame(name)
+            except ContractError as damage:
+                warnings.warn(f"What the run that this one replaces had in it is lost: {damage}", stacklevel=2)
+        return found
 
     @property
     def _reports_dir(self) -> Path:

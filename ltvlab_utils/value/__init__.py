@@ -8,27 +8,26 @@ valuation = evaluate(facts, fits, settings, rng) # ltv_by_customer, ltv_by_paren
 """
 
 from ltvlab_utils.value.choice import Fits
+from ltvlab_utils.value.cohorts import Cohorts
 from ltvlab_utils.value.costs import Rates, rates, realised
 from ltvlab_utils.value.facts import READS, Facts, gather
 from ltvlab_utils.value.fits import fit, model_card
 from ltvlab_utils.value.futures import Simulated, simulate
-from ltvlab_utils.value.holdout import backtest, holdout
 from ltvlab_utils.value.origins import earlier, learned
 from ltvlab_utils.value.result import Valuation, evaluate
 
 __all__ = [
     "READS",
+    "Cohorts",
     "Facts",
     "Fits",
     "Rates",
     "Simulated",
     "Valuation",
-    "backtest",
     "earlier",
     "evaluate",
     "fit",
     "gather",
-    "holdout",
     "learned",
     "model_card",
     "rates",

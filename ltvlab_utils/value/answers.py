@@ -8,9 +8,15 @@ import numpy as np
 import pandas as pd
 
 from ltvlab_utils.i18n import compact, decimal, knows, money, money_range, percent, say, whole
+from ltvlab_utils.value.answers_record import cohorts, looked_back, record, renewals, sealed, tracked
 from ltvlab_utils.value.choice import Fits
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.result import Valuation
+
+__all__ = [
+    "cohorts", "concentration", "fit", "frequency_check", "histories", "looked_back", "models", "opinions", "record",
+    "remarks", "renewals", "sealed", "spend_and_frequency", "top", "total", "tracked", "unknown", "worth",
+]  # fmt: skip
 
 EDGES = [0, 1, 2, 3, 4, 5, 6, 11, 21, 51]  # classes of repeat purchase days: 0, 1, … 5, 6-10, 11-20, 21-50, 51+
 FEW = 20  # repeat buyers below which a correlation says nothing
@@ -147,27 +153,6 @@ def fit(check: pd.DataFrame, language: str = "en") -> str:
         return say("note.ltv_no_orders", language)
     share = (check["actual"] - check["expected"]).abs().sum() / 2 / total
     return say("note.ltv_fit", language, share=percent(share, language, 1))
-
-
-def held_out(backtest: pd.DataFrame, as_of, language: str = "en") -> str:
-    """How the model would have done at an earlier date."""
-    if backtest.empty:
-        return say("note.ltv_holdout_short", language)
-    by = backtest.set_index(["model", "metric"])["value"]
-    origin = backtest["origin"].iloc[0]
-    if ("ltvlab", "bias") not in by:
-        return say("note.ltv_holdout_short", language)
-    return say(
-        "note.ltv_holdout",
-        language,
-        origin=f"{origin:%Y-%m-%d}",
-        months=(as_of.year - origin.year) * 12 + as_of.month - origin.month,
-        predicted=compact(by["ltvlab", "predicted"], language),
-        actual=compact(by["ltvlab", "actual"], language),
-        bias=percent(by["ltvlab", "bias"], language, 1, sign=True),
-        naive_bias=percent(by["naive_rate", "bias"], language, 0, sign=True),
-        coverage=percent(by["ltvlab", "coverage_80"], language, 0),
-    )
 
 
 def worth(valuation: Valuation, settings, language: str = "en") -> str:

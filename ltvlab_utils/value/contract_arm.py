@@ -18,7 +18,8 @@ from ltvlab_utils.value.renewal_fits import term_class
 def contract_arm(part, decisions, place, size, segment, fits, shared, horizon, draws, rng) -> dict[str, np.ndarray]:
     """Contracts of a block (rows `part`, of customer `place`, sorted by it; `decisions`: their rows of
     facts.decisions) -> (size, draws) arrays: revenue at today's amount, expansion, cost, fiscal-year revenue and cost,
-    months until the last one ends."""
+    months until the last one ends. `each`: what was added up, as stretches of one amount (flat arrays: cell of the
+    block, begin and end in months, amount a month, cost share)."""
     shape = (len(part), draws)
     if shared.hazard is None:
         renewals = _renewals_of_sbg(part, segment, fits, shared, draws, rng)
@@ -39,12 +40,15 @@ def contract_arm(part, decisions, place, size, segment, fits, shared, horizon, d
     fiscal_end = np.minimum(end, horizon.fiscal_months)
     fiscal = amount * at(plain, fiscal_end)
     expansion, more, longest = np.zeros(shape), np.zeros(shape), end
+    changed: list[dict] = []
     if rates is not None and fits.movement.known:
-        grown, fiscal_grown = _changes(segment, fits.movement, rates, end, left, term, horizon, rng)
+        grown, fiscal_grown, steps = _changes(segment, fits.movement, rates, end, left, term, horizon, rng)
         expansion, fiscal = amount * grown, fiscal + amount * fiscal_grown
+        changed = [{**one, "amount": one["amount"] * amount.ravel()[one["cell"] // draws]} for one in steps]
     if rates is not None:
         first = np.diff(place, prepend=-1) > 0
-        more, fiscal_more, last = _further(segment, fits, shared, amount, end, first, horizon, draws, rng)
+        more, fiscal_more, last, opened = _further(segment, fits, shared, amount, end, first, horizon, draws, rng)
+        changed.append(opened)
         expansion, fiscal, longest = expansion + more, fiscal + fiscal_more, np.maximum(end, last)
     found = {
         "revenue": revenue, "expansion": expansion, "cost": share * (revenue + expansion), "fiscal": fiscal,
@@ -55,6 +59,13 @@ def contract_arm(part, decisions, place, size, segment, fits, shared, horizon, d
     for name, values in found.items():
         out[name] = np.zeros((size, draws))
         out[name][who] = np.add.reduceat(values, first, axis=0)
+    every = np.arange(end.size)
+    flat = np.broadcast_to(amount, shape).ravel()
+    changed.insert(0, {"cell": every, "begin": np.zeros(end.size), "end": end.ravel(), "amount": flat})
+    out["each"] = []
+    for one in changed:
+        row, draw = one["cell"] // draws, one["cell"] % draws
+        out["each"].append({**one, "cell": place[row] * draws + draw, "share": share.ravel()[row]})
     out["end"] = np.zeros((size, draws))
     out["end"][who] = np.maximum.reduceat(longest, first, axis=0)
     return out
@@ -112,20 +123,23 @@ def _spread(number: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, n
     return cell, rng.random(len(cell))
 
 
-def _changes(segment, movement, rates, end, left, term, horizon, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Discounted and fiscal-year revenue, per unit of today's amount, that changes within CAP_MONTHS add. Each change
-    is a share of today's amount and stays until the contract ends; what goes down takes at most all of it."""
+def _changes(segment, movement, rates, end, left, term, horizon, rng) -> tuple[np.ndarray, np.ndarray, list[dict]]:
+    """Discounted and fiscal-year revenue, per unit of today's amount, that changes within CAP_MONTHS add, and the
+    changes as stretches. Each is a share of today's amount and stays until the contract ends; what goes down takes at
+    most all of it (the stretches do not know that)."""
     level, plain = horizon.annuity(), horizon.annuity(discounted=False)
     fiscal_end = np.minimum(end, horizon.fiscal_months)
     cap = np.minimum(end, moving.CAP_MONTHS)
     add, fiscal = np.zeros(end.shape), np.zeros(end.shape)
     full, fiscal_full = at(level, end), at(plain, fiscal_end)
+    steps = []
     for what, sign in ((moving.UP, 1.0), (moving.DOWN, -1.0)):
         shape = movement.sizes[what][2]
         cell, where = _spread(rng.poisson(rates[(segment, what)] * cap), rng)
         when = where * cap.ravel()[cell]
         size = rates[what][cell % end.shape[1]] * rng.standard_gamma(shape, len(cell)) / shape
         step = np.expm1(sign * np.minimum(size, 2.0))
+        steps.append({"cell": cell, "begin": when, "end": end.ravel()[cell], "amount": step})
         add += np.bincount(cell, step * (full.ravel()[cell] - at(level, when)), end.size).reshape(end.shape)
         late = np.minimum(when, horizon.fiscal_months)
         fiscal += np.bincount(cell, step * (fiscal_full.ravel()[cell] - at(plain, late)), end.size).reshape(end.shape)
@@ -136,8 +150,11 @@ def _changes(segment, movement, rates, end, left, term, horizon, rng) -> tuple[n
         when = np.minimum(when, end)  # nothing where it has ended before
         add += rise * (full - at(level, when))
         fiscal += rise * (fiscal_full - at(plain, np.minimum(when, fiscal_end)))
+        cell = np.arange(end.size)
+        risen = np.broadcast_to(rise, end.shape).ravel()
+        steps.append({"cell": cell, "begin": when.ravel(), "end": end.ravel(), "amount": risen})
         number += 1
-    return np.maximum(add, -full), np.maximum(fiscal, -fiscal_full)
+    return np.maximum(add, -full), np.maximum(fiscal, -fiscal_full), steps
 
 
 def _further(segment, fits, shared, amount, end, first, horizon, draws, rng):
@@ -161,7 +178,8 @@ def _further(segment, fits, shared, amount, end, first, horizon, draws, rng):
     late, stop = np.minimum(when, horizon.fiscal_months), np.minimum(until, horizon.fiscal_months)
     last = np.zeros(end.size)
     np.maximum.at(last, cell, until)
+    opened = {"cell": cell, "begin": when, "end": until, "amount": worth}
     return (
         sums(worth * (at(level, until) - at(level, when))), sums(worth * (at(plain, stop) - at(plain, late))),
-        last.reshape(shape),
+        last.reshape(shape), opened,
     )  # fmt: skip

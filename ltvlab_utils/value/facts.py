@@ -123,8 +123,9 @@ def _empty(columns: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in columns.items()})
 
 
-def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
-    """The facts at as-of from staged tables by name (READS; all but order_lines or contract_terms may be absent).
+def gather(tables: Mapping[str, ir.Table], settings, as_of: date, counted: bool = True) -> Facts:
+    """The facts at as-of from staged tables by name (READS; all but order_lines or contract_terms may be absent);
+    `counted` False leaves out the report of what the histories leave out.
 
     `customers` of the result: customer_id, model_segment, parent_id, acquisition_cost, order_revenue, costed_revenue,
     order_cost, gross_amount, gross_costed, first_order_line_on, share_days, share_sum, share_squares,
@@ -145,7 +146,7 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date) -> Facts:
             )
         frames.append(_order_money(orders, as_of))
         months = months_of(hist.orders_by_month(orders, as_of).to_pandas(), histories, as_of, settings.models.time_unit)
-        report |= hist.report(orders, as_of).to_pandas().iloc[0].to_dict()
+        report |= hist.report(orders, as_of).to_pandas().iloc[0].to_dict() if counted else {}
     running = _empty({"contract_id": "str", "customer_id": "str"})
     renewals, moves, looks, lapses, changes = running, None, None, None, None
     if "contract_terms" in tables:

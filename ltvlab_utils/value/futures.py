@@ -1,7 +1,7 @@
 """The value of each customer, draw by draw (floor 2).
 
 A draw is one possible future: one set of model parameters per fit, one shock path on the order rate shared by all
-customers, one mean growth of contracts; and for each customer a hidden state (alive, rate, lifetime, spend, margin,
+customers, one set of rates at which contracts change; and for each customer a hidden state (alive, rate, lifetime, spend, margin,
 churn probability), the dates of its orders and the ends of its contracts. Components are means over draws, so they add
 up to the value; totals and their intervals come from totals of draws.
 
@@ -18,7 +18,7 @@ block, so valuing a part of the customers alone agrees within Monte Carlo error 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,7 +71,9 @@ def _blocks(facts: Facts, horizon: Horizon, draws: int, unit: float) -> Iterator
 
 
 def _block(rows, segment, facts, fits, rates: Rates, shared, horizon, settings, draws, rng) -> dict[str, np.ndarray]:
-    """All components of a block of customers: (rows, draws) each, plus fiscal_year_revenue and fiscal_year_profit."""
+    """All components of a block of customers: (rows, draws) each, plus fiscal_year_revenue and fiscal_year_profit; and
+    what they are made of: each_order (of the arm; cells of the block), each_contract, cost_share, support_a_month,
+    months_alive."""
     people = facts.customers["customer_id"].iloc[rows]
     size, shape = len(rows), (len(rows), draws)
     position = pd.Series(np.arange(size), index=people)
@@ -97,7 +99,8 @@ def _block(rows, segment, facts, fits, rates: Rates, shared, horizon, settings, 
         # a contract that outlives the horizon does not lapse within it
         lapse = np.where(has[:, None] & (months < horizon.months), horizon.days_of(months), np.inf)
         arm = order_arm(h, spend_cap(facts, segment), lapse, segment, fits, shared, horizon, settings, draws, rng)
-        order = {}
+        each = arm.pop("each")
+        order = {"each": each | {"cell": place[each["cell"] // draws] * draws + each["cell"] % draws}}
         for name, values in arm.items():
             order[name] = np.zeros(shape)
             order[name][place] = values
@@ -112,16 +115,20 @@ def _block(rows, segment, facts, fits, rates: Rates, shared, horizon, settings, 
         "expected_expansion": contract["expansion"],
         "fiscal_year_revenue": fiscal,
         "fiscal_year_profit": fiscal,
+        "each_order": order.get("each"),
+        "each_contract": contract.get("each"),
     }
     if rates.value_basis != "revenue":
         share = rates.cost_share[rows][:, None] + rates.cost_share_sd[rows][:, None] * rng.standard_normal(shape)
         out["expected_cogs"] = share * order["revenue"] + contract["cost"]
         out["fiscal_year_profit"] = fiscal - share * order["fiscal"] - contract["fiscal_cost"]
+        out["cost_share"] = share
     if rates.value_basis == "net_profit":
         alive = np.maximum(contract["end"], horizon.months_of(order["end"]))
         a = np.broadcast_to(rates.support_shape[rows][:, None], shape)
         monthly = rates.support_rate[rows][:, None] * rng.standard_gamma(a) / a
         out["expected_support_cost"] = monthly * at(horizon.annuity(), alive)
+        out |= {"support_a_month": monthly, "months_alive": alive}
         if np.isfinite(rates.servicing_cost):
             out["expected_servicing_cost"] = rates.servicing_cost * order["discounted"]
         if np.isfinite(rates.credit_loss_rate):
@@ -140,12 +147,13 @@ def value_of(parts: dict[str, np.ndarray]) -> np.ndarray:
 
 def simulate(
     facts: Facts, fits: fits_.Fits, rates: Rates, settings, rng: np.random.Generator, shocks: bool = True,
-    certain: bool = False, horizon: Horizon | None = None,
+    certain: bool = False, horizon: Horizon | None = None, watch: Callable[[str, np.ndarray, dict], None] | None = None,
 ) -> Simulated:  # fmt: skip
     """Simulates all customers over the horizon with `settings.models.draws` draws.
 
     `shocks` False and `certain` True leave out the shared shock and the uncertainty of parameters (for checks against
-    closed forms). Same inputs and seed give the same result.
+    closed forms). `watch` is called with each block's segment, rows of facts.customers and parts (`_block`). Same
+    inputs and seed give the same result.
     """
     draws = settings.models.draws
     horizon = horizon or Horizon.after(
@@ -166,6 +174,8 @@ def simulate(
     for segment, rows in _blocks(facts, horizon, draws, unit):
         parts = _block(rows, segment, facts, fits, rates, shared, horizon, settings, draws, block_rng)
         parts["future_value"] = value_of(parts)
+        if watch is not None:
+            watch(segment, rows, parts)
         for name in totals:
             segments[segment][name] += parts[name].sum(axis=0)
         for name in ("p_lost", *COMPONENTS):

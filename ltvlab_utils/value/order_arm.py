@@ -35,7 +35,8 @@ def every(k: int, number: np.ndarray, phase: np.ndarray, rng: np.random.Generato
 
 def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, draws, rng) -> dict[str, np.ndarray]:
     """Orders of customers with histories `h` -> arrays (rows, draws): orders, discounted (sum of discount factors),
-    revenue (discounted), fiscal (revenue to the fiscal year's end), end (days after as-of until death).
+    revenue (discounted), fiscal (revenue to the fiscal year's end), end (days after as-of until death). `each`: one
+    element an order: cell (row * draws + draw), day after as-of, amount.
     `lapse`: days after as-of of the last contract's end; infinite where there is none."""
     unit = hist.DAYS_PER_UNIT[settings.models.time_unit]
     choice = fits.orders[segment]
@@ -104,4 +105,8 @@ def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, dra
     mean = lambda total, n: np.divide(total, n, out=np.zeros(shape), where=n > 0)  # noqa: E731
     later = mean(discounted - discounted_soon, orders - soon)
     revenue = sum_soon * mean(discounted_soon, soon) + sum_later * later
-    return {"orders": orders, "discounted": discounted, "revenue": revenue, "fiscal": sum_soon, "end": end}
+    amount = np.where(early, mean(sum_soon, soon).ravel()[cell], mean(sum_later, orders - soon).ravel()[cell])
+    each = {"cell": cell, "day": day, "amount": amount}
+    return {
+        "orders": orders, "discounted": discounted, "revenue": revenue, "fiscal": sum_soon, "end": end, "each": each,
+    }  # fmt: skip

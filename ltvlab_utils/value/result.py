@@ -10,9 +10,11 @@ import pandas as pd
 from ltvlab_utils.tables import contract_of
 from ltvlab_utils.value import fits as fits_
 from ltvlab_utils.value import renewal_hazard
+from ltvlab_utils.value.calendar import Horizon
 from ltvlab_utils.value.costs import Rates, rates, realised
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.futures import COMPONENTS, HIGH, LOW, Simulated, simulate
+from ltvlab_utils.value.paths import Paths
 from ltvlab_utils.value.renewal_fits import term_class
 
 RENEWAL_DRAWS = 1000
@@ -22,8 +24,8 @@ KEPT_DRAWS = 200
 
 @dataclass(frozen=True)
 class Valuation:
-    """The four tables, `rates` behind them, and `noise`: the Monte Carlo standard error of the company's total, as a
-    share of it."""
+    """The four tables, `rates` behind them, `noise` (the Monte Carlo standard error of the company's total, as a share
+    of it) and `paths`: totals by month of the same draws."""
 
     by_customer: pd.DataFrame
     by_parent: pd.DataFrame
@@ -31,6 +33,7 @@ class Valuation:
     draws: pd.DataFrame
     rates: Rates
     noise: float
+    paths: Paths
 
 
 def _p_alive(facts: Facts, fits: fits_.Fits, rng: np.random.Generator) -> pd.Series:
@@ -215,11 +218,21 @@ def _totals(by: pd.DataFrame, simulated: Simulated) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def evaluate(facts: Facts, fits: fits_.Fits, settings, rng: np.random.Generator) -> Valuation:
-    """Values all customers: simulation, realised profit, LTV, totals from totals of draws."""
+def evaluate(facts: Facts, fits: fits_.Fits, settings, rng: np.random.Generator, watch=()) -> Valuation:
+    """Values all customers: simulation, realised profit, LTV, totals from totals of draws. Each of `watch` sees the
+    blocks of the simulation (`simulate`)."""
     simulate_rng, alive_rng = rng.spawn(2)
     found = rates(facts, settings)
-    simulated = simulate(facts, fits, found, settings, simulate_rng)
+    horizon = Horizon.after(
+        facts.as_of, settings.horizon_months, settings.discount_rate_annual, settings.fiscal_year_start_month
+    )
+    paths = Paths(horizon, found)
+
+    def tell(*block) -> None:
+        for one in (paths, *watch):
+            one(*block)
+
+    simulated = simulate(facts, fits, found, settings, simulate_rng, horizon=horizon, watch=tell)
     by = _by_customer(facts, fits, found, simulated, settings, alive_rng)
     kept = [
         pd.DataFrame(
@@ -231,5 +244,6 @@ def evaluate(facts: Facts, fits: fits_.Fits, settings, rng: np.random.Generator)
     # what more draws would still move: independent parts of customers, and the shared part of all
     noise = float(company.std() / np.sqrt(len(company)) / abs(company.mean())) if company.mean() else 0.0
     return Valuation(
-        by, _by_parent(facts, by, simulated), _totals(by, simulated), pd.concat(kept, ignore_index=True), found, noise
-    )
+        by, _by_parent(facts, by, simulated), _totals(by, simulated), pd.concat(kept, ignore_index=True), found, noise,
+        paths,
+    )  # fmt: skip
