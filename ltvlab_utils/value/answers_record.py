@@ -83,7 +83,8 @@ def looked_back(found, language: str = "en") -> str:
             say(
                 "note.look_scores", language, what=say(f"forecast.{quantity}", language),
                 bias=_listed((percent(v, language, sign=True) for v in each), language),
-                held=whole(held.sum(), language), count=len(held), coverage=percent(coverage, language, 0), crps=compact(crps["ltvlab"], language),
+                held=whole(held.sum(), language), count=len(held),
+                coverage=percent(coverage, language, 0), crps=compact(crps["ltvlab"], language),
                 naive=say(f"model.{best}", language), naive_crps=compact(crps[best], language),
             )
         )  # fmt: skip
