@@ -31,6 +31,8 @@ def _spend_heavy(h: pd.DataFrame) -> Choice:
     own mean."""
     h = h[(h["frequency"] > 0) & (h["monetary_value"] > 0)]
     x, z = h["frequency"].to_numpy(float), h["monetary_value"].to_numpy(float)
+    order = np.lexsort((z, x))  # sums, and with them the fit, must not depend on names
+    x, z = x[order], z[order]
     middle = float(np.median(z))
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
