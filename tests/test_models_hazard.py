@@ -74,7 +74,7 @@ def world(random, contracts, b, frailty, fade, leads=(0.0, 3.0, 6.0), terms=5):
     for i in range(contracts):
         first = 2 if late[i] else 0
         history = []
-        for k in range(terms):
+        for _ in range(terms):
             kind, now = float(i % 2), random.normal()
             h = z[i] * np.exp(b[0] + b[1] * kind + b[2] * now)
             left = random.random() < -np.expm1(-h)
