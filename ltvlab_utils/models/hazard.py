@@ -10,10 +10,10 @@ import numpy as np
 from ltvlab_utils.errors import Refused
 
 BEFORE, STAYED, LEFT = 0, 1, 2  # what a row tells: survived before it came into sight; stayed; left
-FRAILTY_SD = 0.6  # prior of the frailty's standard deviation: HalfNormal
+FRAILTY_SD = 1.0  # prior of the frailty's standard deviation: HalfNormal
 SCALE_SD = 0.5  # prior of the sd of the moving coefficients: HalfNormal
 FADE_MEAN = 0.10  # prior of the monthly decay of moving covariates: exponential with this mean
-FRAILTY_GRID = (0.15, 0.6, 1.1)
+FRAILTY_GRID = (0.2, 0.7, 1.2, 1.8)
 SCALE_GRID = (0.05, 0.15, 0.35, 0.8)
 FADE_GRID = (0.0, 0.08, 0.2)
 LOWEST, HIGHEST = -15.0, 4.0  # log hazards are held within: beyond, a chance is 0 or 1 to rounding
@@ -37,8 +37,8 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Prior:
-    """Normal prior of each coefficient: `mean`, `sd` (p,). Where `moving` the sd is unknown, HalfNormal(SCALE_SD) and
-    the same for all of them, and the covariate counts exp(-fade * lead)."""
+    """Normal prior of each coefficient: `mean`, `sd` (p,). Where `moving` the sd counts times a scale that is unknown,
+    HalfNormal(SCALE_SD) and the same for all of them, and the covariate counts exp(-fade * lead)."""
 
     mean: np.ndarray
     sd: np.ndarray
@@ -89,7 +89,7 @@ class FrailtyHazard:
         for fade in fades:
             problem = _Problem(data, prior.moving, fade)
             for scale in scales:
-                sd = np.where(prior.moving, scale, prior.sd)
+                sd = np.where(prior.moving, scale, 1.0) * prior.sd
                 for frailty in FRAILTY_GRID:
                     mean, value, information = problem.maximise(frailty**2, prior.mean, sd, start)
                     start = mean

@@ -51,7 +51,8 @@ def stop_of(terms: pd.DataFrame) -> pd.Series:
 
 def paused_months(terms: pd.DataFrame, as_of: date) -> pd.Series:
     """Calendar months of each term, up to as-of, in which it was paused."""
-    end = terms["paused_to"].fillna(terms["ends_on"]).clip(upper=pd.Timestamp(as_of))
+    stop = stop_of(terms).clip(upper=pd.Timestamp(as_of))
+    end = terms["paused_to"].fillna(stop).where(terms["paused_to"] <= stop, stop)
     months = month_index(end + pd.Timedelta(days=1)) - month_index(terms["paused_from"])
     return months.clip(lower=0.0).fillna(0.0)
 

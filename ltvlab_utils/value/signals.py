@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 EXACT = "decimal(38, 8)"  # sums of doubles differ from run to run, sums of decimals do not
-# days from the Monday of a complete week to the day of sight: the last 4, 8, 12 and 52 weeks
-FOUR, EIGHT, TWELVE, YEAR = 34, 62, 90, 370
+# days from the Monday of a complete week (6 to 12 for the last one) to the day of sight: 4, 8, 12 and 52 weeks
+FOUR, EIGHT, TWELVE, YEAR = 33, 61, 89, 369
 MIN_WEEKS = 12  # of recorded use, from the first to the last
 HALF, LATE_DAYS = 183, 5
 FLOOR = 0.1  # of the usual level: added above and below, so that no use at all has a finite log ratio
