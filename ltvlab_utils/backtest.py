@@ -26,8 +26,9 @@ from ltvlab_utils.value import contracts
 from ltvlab_utils.value import fits as fits_
 from ltvlab_utils.value.calendar import Horizon
 from ltvlab_utils.value.costs import rates
-from ltvlab_utils.value.facts import Facts, gather
+from ltvlab_utils.value.facts import READS, Facts, gather
 from ltvlab_utils.value.futures import simulate
+from ltvlab_utils.value.origins import earlier, learned
 from ltvlab_utils.value.outcomes import outcomes, year_seen
 from ltvlab_utils.value.result import next_renewals
 from ltvlab_utils.value.scores import draw_scores, pit, point_scores
@@ -38,7 +39,6 @@ LEAST = 6  # months of data that the earliest cut must have seen
 CUSTOMERS, DRAWS = 20_000, 200
 FEW = 20  # customers below which a segment is not graded apart
 MODEL = "ltvlab"
-READS = ("customers", "order_lines", "contract_terms", "contract_changes")
 QUANTITIES = {"purchase_days": "", "revenue": "revenue_"}  # quantity -> prefix of its metrics
 
 
@@ -220,10 +220,12 @@ def renewal_scores(asked: pd.DataFrame, base: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "model_segment", "metric", "value", "customers"])
 
 
-def renewals_asked(facts: Facts, fits: fits_.Fits, terms: pd.DataFrame, end: date) -> pd.DataFrame:
+def renewals_asked(
+    facts: Facts, fits: fits_.Fits, terms: pd.DataFrame, end: date, rng: np.random.Generator
+) -> pd.DataFrame:
     """The next renewal of each customer under contract at the cut that was open then and is decided by `end`:
     model_segment, p_renew_next, renewed. `terms`: as known today. Notice given or a known outcome is no forecast."""
-    found = next_renewals(facts, fits)
+    found = next_renewals(facts, fits, rng)
     known = facts.contracts.loc[facts.contracts["decided"] != "open", "customer_id"]
     found = found[~found["customer_id"].isin(known) & (found["next_renewal_on"] <= pd.Timestamp(end))]
     later = terms.assign(next_renewal_on=terms["ends_on"] + pd.Timedelta(days=1))
@@ -238,9 +240,10 @@ def _at(
     tables, settings, cut: date, end: date, months: int, came: pd.DataFrame, as_of: date, rng
 ) -> tuple[pd.DataFrame, list[pd.DataFrame], tuple]:
     """One origin: scores, deciles by quantity, (facts, fits) of the cut. `came`: outcomes of (cut, end]."""
-    rng_draws, rng_pit = rng.spawn(2)
+    rng_draws, rng_pit, rng_renewals = rng.spawn(3)
     facts = _born(gather(tables, settings, cut, counted=False))
     fits = fits_.fit(facts, settings)
+    fits.drift = learned(fits, earlier(tables, settings, cut), settings)
     horizon = Horizon.after(cut, months, 0.0, settings.fiscal_year_start_month)
     plain = settings.model_copy(
         update={"value_basis": "revenue", "models": settings.models.model_copy(update={"draws": DRAWS})}
@@ -268,7 +271,7 @@ def _at(
     scores.append(pd.DataFrame([(MODEL, hist.ALL, "months", float(months), len(segments))], columns=scores[0].columns))
     if len(facts.contracts):
         terms = tables["contract_terms"].select(contracts.TERM_COLUMNS).to_pandas()
-        asked = renewals_asked(facts, fits, contracts.known_at(terms, as_of), end)
+        asked = renewals_asked(facts, fits, contracts.known_at(terms, as_of), end, rng_renewals)
         made, lost = (float(v) for v in _decisions(facts.renewals))
         if len(asked) and made + lost:
             scores.append(renewal_scores(asked, made / (made + lost)))
@@ -290,7 +293,7 @@ def look_back(tables: Mapping[str, ir.Table], settings, as_of: date, rng: np.ran
     if not cuts:
         return none
     sample_rng, *rngs = rng.spawn(1 + len(cuts))
-    part, sampled = _sampled({n: t for n, t in tables.items() if n in READS}, sample_rng)
+    part, sampled = _sampled({n: t for n, t in tables.items() if n in READS and n != "receivables"}, sample_rng)
     ends = [_back(as_of, _months_between(cut, as_of) - months) for cut in cuts]
     came = outcomes(part, list(zip(cuts, ends, strict=True)), as_of)
     scores, latest = [], None
