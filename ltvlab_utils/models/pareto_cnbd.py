@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import gammaln
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.models.base import Model
 from ltvlab_utils.models.columns import order_histories
+from ltvlab_utils.models.nbd import count_probability
 from ltvlab_utils.models.special import by_distinct, gauss, log_rising, psi_rise
 
 DROP = 30.0  # an integrand this far (in logs) below its value at the last order is left out
@@ -178,10 +180,65 @@ class ParetoCNBD(Model):
         alive = lambda x, tx, T: self._posterior(values, x, self.nodes(x, tx, T))[0]
         return by_distinct(alive, *order_histories(h, type(self).__name__))
 
+    def _left_over(self, log_root: Callable[[complex], np.ndarray], start: np.ndarray | int = 0) -> np.ndarray:
+        """E of (start + N) mod k, where exp(log_root(1 - z)) is E z^N: by the roots of unity."""
+        total = 0.0
+        for m in range(self.k):
+            z = np.exp(2j * np.pi * m / self.k)
+            weight = sum(j * z**-j for j in range(self.k)) / self.k
+            total = total + (weight * z**start * np.exp(log_root(1 - z))).real
+        return total
+
+    def _orders(self, y: np.ndarray, shape: np.ndarray, rate: np.ndarray, phase: np.ndarray | int = 0) -> np.ndarray:
+        """E of the orders within y of a customer who lives on, events ~ Gamma(shape, rate), `phase` of them before."""
+        if self.k == 1:
+            return shape * y / rate
+        left = self._left_over(lambda lost: -shape * np.log(1 + y * lost / rate), phase)
+        return (phase + shape * y / rate - left) / self.k
+
     def expected_purchases(self, t: np.ndarray | float) -> np.ndarray | float:
-        """E of the repeat orders of a new customer in (0, t] on a clock that runs like the calendar, to the order of
-        the half interval that a regular process starts late."""
-        raise NotImplementedError
+        """E of the repeat orders of a new customer in (0, t], on a clock that runs like the calendar."""
+        r, alpha, s, beta = self._values()
+        times = np.asarray(t, float)
+        y, weight = _until(times.reshape(-1, 1), min(alpha, beta))
+        death = weight * s / (beta + y) * np.exp(-s * np.log1p(y / beta))
+        lived = np.exp(-s * np.log1p(times.ravel() / beta)) * self._orders(times.ravel(), r, alpha)
+        return ((death * self._orders(y, r, alpha)).sum(axis=1) + lived).reshape(times.shape)[()]
+
+    def probability_of_n_purchases(self, n: np.ndarray | int, t: float) -> np.ndarray | float:
+        """P(X(t) = n) of a new customer, on a clock that runs like the calendar."""
+        r, alpha, s, beta = self._values()
+        n = np.asarray(n, float)
+        y, weight = (v[0] for v in _until(np.full((1, 1), float(t)), min(alpha, beta), 200))
+        death = weight * s / (beta + y) * np.exp(-s * np.log1p(y / beta))
+        found = 0.0
+        for j in range(self.k):
+            events = self.k * n[..., None] + j
+            found = found + count_probability(events, y, r, alpha) @ death
+            found = found + count_probability(events[..., 0], t, r, alpha) * np.exp(-s * np.log1p(t / beta))
+        return found[()]
+
+    def conditional_expected_purchases(self, h: pd.DataFrame, t: float) -> np.ndarray:
+        """E of the orders in (T, T + t] given the history, on a clock that runs like the calendar from as-of."""
+        values = self._values()
+        r, alpha, s, beta = values
+
+        def each(x, tx, T):
+            alive, phases = self._posterior(values, x, self.nodes(x, tx, T))
+            exposed, base = (alpha + self.clock.until(T, T))[:, None], (beta + T)[:, None]
+            y, weight = _until(np.full((1, 1), float(t)), base)
+            y, weight = (np.broadcast_to(v, (len(x), v.shape[1])) for v in (y, weight))
+            death = weight * s / (base + y) * np.exp(-s * np.log1p(y / base))
+            lived = np.exp(-s * np.log1p(t / base[:, 0]))
+            total = np.zeros(len(x))
+            for j in range(self.k):
+                shape = (r + self.k * x + j)[:, None]
+                within = (death * self._orders(y, shape, exposed, j)).sum(axis=1)
+                orders = within + lived * self._orders(np.full((1, 1), float(t)), shape, exposed, j)[:, 0]
+                total += phases[:, j] * orders
+            return alive * total
+
+        return by_distinct(each, *order_histories(h, type(self).__name__))
 
     def sample_latents(
         self, h: pd.DataFrame, draws: int, rng: np.random.Generator, params: dict[str, np.ndarray] | None = None
@@ -217,3 +274,11 @@ class ParetoCNBD(Model):
         lifetime = (beta + T[:, None]) * np.expm1(rng.standard_exponential(shape) / s)
         lifetime, dropout = np.where(alive, lifetime, 0.0), np.zeros(shape)
         return {"alive": alive, "rate": rate, "phase": phase, "lifetime": lifetime, "dropout": dropout}
+
+
+def _until(t: np.ndarray, base: np.ndarray | float, count: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights (rows, count) of an integral over (0, t) of what varies on the scale (base + y)."""
+    g, w = gauss(count)
+    length = np.log1p(t / base)
+    y = base * np.expm1(length * g)
+    return y, w * length * (base + y)

@@ -65,7 +65,7 @@ def _past_contracts(tables: Mapping[str, ir.Table], who: pd.DataFrame, delta: fl
     columns = ["contract_id", "changed_on", "amount_before", "amount_after", "reason"]
     changes = changes.to_pandas() if changes is not None else pd.DataFrame(columns=columns)
     terms = contracts.amounts(terms, changes, as_of).merge(who, on="customer_id")
-    stop = contracts._stop(terms).clip(upper=pd.Timestamp(as_of)) + pd.Timedelta(days=1)
+    stop = contracts.stop_of(terms).clip(upper=pd.Timestamp(as_of)) + pd.Timedelta(days=1)
     years = lambda day: (day - terms["started_on"]).dt.days.to_numpy() / DAYS_PER_YEAR  # noqa: E731
     begin, end, last = years(terms["starts_on"]), years(stop), years(terms["until"])
     span = np.maximum(end - begin, 1e-9)

@@ -2,8 +2,8 @@
 
 A draw is one possible future: one set of model parameters per fit, one shock path on the order rate shared by all
 customers, one set of rates at which contracts change; and for each customer a hidden state (alive, rate, lifetime,
-spend, margin, churn probability), the dates of its orders and the ends of its contracts. Components are means over draws, so they add
-up to the value; totals and their intervals come from totals of draws.
+spend, margin, churn probability), the dates of its orders and the ends of its contracts. Components are means over
+draws, so they add up to the value; totals and their intervals come from totals of draws.
 
 Orders fall as a Poisson process of the customer's own rate on the shared clock, within its life; each is discounted
 from its own date. Contract revenue and support cost count on the last day of each month. A contract ends at a term's
