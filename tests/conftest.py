@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import ltvlab_utils  # noqa: F401  (before any test loads scipy: it sets the number of BLAS threads)
+
 sys.modules.setdefault("rfc3987_syntax", None)  # as in ltvlab_utils.runner: nbformat is imported 3 s faster
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ from ltvlab_utils.models import ShiftedBetaGeometric as SBG
 from tests import exact
 from tests.models_worlds import history
 
-AT_LENGTH = 15  # the slow tier draws so many times as many points
+AT_LENGTH = 6  # the slow tier draws so many times as many points
 
 
 def sizes(low=1e-3, high=1e4):
