@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -10,7 +11,18 @@ import numpy as np
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.models.fitting import maximise
 
+ROUGH = 3_000  # distinct rows from which the search begins on a part of them
+PIECE = 4096  # rows that are looked at together
 SPAN = 9.0  # log-parameters are searched within a factor of e^±9 of 1, or of the data's own unit
+
+
+def _thinned(data: Sequence[np.ndarray], weights: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """About ROUGH of the sorted distinct rows: the heavy ones, and of the others one in so many with their weight."""
+    heavy = weights >= weights.sum() / ROUGH
+    light = np.flatnonzero(~heavy)
+    step = -(-len(light) // ROUGH) if len(light) else 1
+    keep = np.sort(np.concatenate([np.flatnonzero(heavy), light[::step]]))
+    return [c[keep] for c in data], np.where(heavy[keep], 1.0, step) * weights[keep]
 
 
 class Model:
@@ -65,18 +77,15 @@ class Model:
     ) -> Self:
         """Fit on distinct rows; `units` holds the size in the data that a parameter's search is centred on."""
 
-        def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            values = np.exp(theta)
-            rows, slopes = cls._log_likelihood_rows(dict(zip(cls.names, values, strict=True)), *data)
-            return float(weights @ rows), values * np.array([weights @ g for g in slopes])
-
+        objective = partial(cls._total, data, weights)
+        rough = partial(cls._total, *_thinned(data, weights)) if len(weights) > ROUGH else None
         centre = np.array([np.log(units.get(n, 1.0)) for n in cls.names])
         low, high = centre - SPAN, centre + SPAN
         size = float(weights.sum())
         codes = ["not_identified" if n in cls.fragile else "boundary" for n in cls.names]
         first = [np.log([s[n] for n in cls.names]) for s in starts]
         with np.errstate(all="ignore"):
-            best = maximise(objective, first, low, high, size, codes)
+            best = maximise(objective, first, low, high, size, codes, rough)
         model = cls.__new__(cls)
         values = np.exp(best.theta)
         model._set(dict(zip(cls.names, map(float, values), strict=True)))
@@ -86,6 +95,19 @@ class Model:
         model.warnings, model.converged = best.codes, not best.codes
         model._log_bounds = (low, high)
         return model
+
+    @classmethod
+    def _total(cls, data: Sequence[np.ndarray], weights: np.ndarray, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log-likelihood and its gradient at log-parameters theta, in pieces that stay in the processor's cache."""
+        values = np.exp(theta)
+        params = dict(zip(cls.names, values, strict=True))
+        total, gradient = 0.0, np.zeros(len(values))
+        for i in range(0, len(weights), PIECE):
+            w = weights[i : i + PIECE]
+            rows, slopes = cls._log_likelihood_rows(params, *(c[i : i + PIECE] for c in data))
+            total += float(w @ rows)
+            gradient += [w @ g for g in slopes]
+        return total, values * gradient
 
     @classmethod
     def _log_likelihood_rows(cls, params: dict[str, float], *data: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -75,13 +75,31 @@ def weights_of(weights: np.ndarray | None, rows: int, who: str) -> np.ndarray:
     return w
 
 
+def grouped(columns: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Equal rows once, sorted by the first column, then the next; and for each row the place of its group.
+
+    By hashing, a column at a time: rows are never sorted, only what is left of them.
+    """
+    columns = [np.asarray(c, float) for c in columns]
+    key = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        code, values = pd.factorize(column, sort=True, use_na_sentinel=False)
+        key, found = pd.factorize(key * max(len(values), 1) + code, sort=True)
+    row = np.zeros(len(found), np.int64)
+    row[key] = np.arange(len(key))
+    return [c[row] for c in columns], key
+
+
 def distinct(columns: Sequence[np.ndarray], weights: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Equal rows once, sorted, with the sum of their weights; rows of weight 0 are left out."""
-    rows = np.column_stack([*columns, weights])
-    rows = rows[weights > 0]
-    # Weights are sorted too, so that their sums do not depend on the order of rows.
-    rows = rows[np.lexsort(rows.T[::-1])]
-    if not len(rows):
+    used = weights > 0
+    if not used.all():
+        columns, weights = [c[used] for c in columns], weights[used]
+    if not len(weights):
         return [np.zeros(0) for _ in columns], np.zeros(0)
-    new = np.concatenate([[True], (rows[1:, :-1] != rows[:-1, :-1]).any(axis=1)])
-    return list(rows[new, :-1].T), np.add.reduceat(rows[:, -1], np.flatnonzero(new))
+    rows, place = grouped(columns)
+    if (weights != np.floor(weights)).any():
+        # Sorted, so that sums of fractions do not depend on the order of rows; whole numbers add up exactly.
+        order = np.lexsort((weights, place))
+        place, weights = place[order], weights[order]
+    return rows, np.bincount(place, weights)

@@ -37,30 +37,40 @@ def hessian(objective: Objective, theta: np.ndarray, step: float = 1e-3) -> np.n
 
 
 def maximise(
-    objective: Objective, starts: list[np.ndarray], low: np.ndarray, high: np.ndarray, size: float, codes_at_edge: list
-) -> Optimum:
-    """L-BFGS-B from the best starts, then Newton steps; `codes_at_edge[i]` is what parameter i at a bound means."""
+    objective: Objective, starts: list[np.ndarray], low: np.ndarray, high: np.ndarray, size: float,
+    codes_at_edge: list, rough: Objective | None = None,
+) -> Optimum:  # fmt: skip
+    """L-BFGS-B from the best starts, then Newton steps; `codes_at_edge[i]` is what parameter i at a bound means.
+
+    `rough`: the same on a part of the data. The search then runs there, and all data take over where it ends.
+    """
     none = np.full((len(low), len(low)), np.nan)
-    value = lambda theta: objective(theta)[0]
+    search = rough or objective
+    value = lambda theta: search(theta)[0]
     starts = sorted((np.clip(s, low, high) for s in starts), key=lambda s: -np.nan_to_num(value(s), nan=-np.inf))
     finite = [s for s in starts if np.isfinite(value(s))]
     if not finite:
         return Optimum(starts[0], np.nan, none, ["not_finite"])
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        f, g = objective(theta)
+        f, g = search(theta)
         return (-f / size, -g / size) if np.isfinite(f) else (1e10, np.zeros_like(g))
 
-    ends = [
-        minimize(
-            loss, s, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)), options={"ftol": 1e-13}
-        )
-        for s in finite[:3]
-    ]
+    bounds = list(zip(low, high, strict=True))
+    climb = lambda start: minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13})
+    ends = [climb(s) for s in finite[:3]]
     # Two ends that differ in the last digits only are one optimum: take the first, so that rounding decides nothing.
     best = min(e.fun for e in ends)
     theta = next(e.x for e in ends if e.fun <= best + 1e-9)
-    theta, h = _newton(objective, theta, low, high, size)
+    if rough:
+        inside = ((theta > low) & (theta < high)).all()
+        h = hessian(rough, theta) if inside else None
+        search = objective
+        if h is None or not np.isfinite(_covariance(h)).all():
+            theta, h = climb(theta).x, None
+        theta, h = _newton(objective, theta, low, high, size, h)
+    else:
+        theta, h = _newton(objective, theta, low, high, size)
     f, g = objective(theta)
     codes = []
     if not (np.isfinite(f) and np.isfinite(g).all()):
@@ -84,11 +94,11 @@ def _covariance(h: np.ndarray) -> np.ndarray:
     return (vectors / values) @ vectors.T
 
 
-def _newton(objective: Objective, theta: np.ndarray, low: np.ndarray, high: np.ndarray, size: float):
+def _newton(objective: Objective, theta: np.ndarray, low: np.ndarray, high: np.ndarray, size: float, near=None):
     """Newton steps inside the bounds until gradient and step are nothing; the Hessian is renewed when it no longer
-    helps."""
+    helps. `near`: a Hessian that is good enough to begin with."""
     f, g = objective(theta)
-    h, fresh = hessian(objective, theta), True
+    h, fresh = (hessian(objective, theta), True) if near is None else (near, False)
     for _ in range(60):
         held = ((theta <= low) & (g < 0)) | ((theta >= high) & (g > 0))
         free = ~held

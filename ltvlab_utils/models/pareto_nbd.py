@@ -59,8 +59,9 @@ class ParetoNBD(Model):
         return cls._maximise((x, tx, T), w, starts, {"alpha": 1 / rate, "beta": unit})
 
     @staticmethod
-    def _terms(r, alpha, s, beta, x, tx, T) -> tuple[np.ndarray, np.ndarray]:
-        """Times of death (rows, nodes) and log of the likelihood's parts there; the last column is "alive at T".
+    def _terms(r, alpha, s, beta, x, tx, T) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Times of death y (rows, nodes), ln(1 + y/alpha), ln(1 + y/beta), and log of the likelihood's parts there;
+        the last column is "alive at T".
 
         The integral over the time of death y runs in z = ln((m + y)/(m + tx)), m the smaller of alpha and beta: there
         the integrand is log-concave and analytic in a strip of half-width pi. It is cut where it has dropped by
@@ -68,8 +69,10 @@ class ParetoNBD(Model):
         """
         m, base = min(alpha, beta), np.minimum(alpha, beta) + tx
 
-        def log_f(y, x=x):
-            return -r * np.log1p(y / alpha) - x * np.log(alpha + y) - s * np.log1p(y / beta) - np.log(beta + y)
+        at_birth = x * np.log(alpha) + np.log(beta)
+
+        def log_f(y):
+            return -(r + x) * np.log1p(y / alpha) - (s + 1) * np.log1p(y / beta) - at_birth
 
         full = np.log1p((T - tx) / base)
         end, target = full, log_f(tx) - LOG_DROP
@@ -82,25 +85,33 @@ class ParetoNBD(Model):
         g, log_w = _nodes(end)
         z = end[:, None] * g
         y = tx[:, None] + base[:, None] * np.expm1(z)
+        near = np.log1p(tx / m)[:, None] + z  # ln(1 + y/m)
+        far = np.log1p(y / max(alpha, beta))
+        by_alpha, by_beta = (near, far) if alpha <= beta else (far, near)
         with np.errstate(divide="ignore"):
-            dead = np.log(end * base * s)[:, None] + log_w + z + log_f(y, x[:, None])
+            level = np.log(end * base * s) - at_birth
+        dead = level[:, None] + log_w + z - (r + x)[:, None] * by_alpha - (s + 1) * by_beta
         alive = log_f(T) + np.log(beta + T)
-        return np.column_stack([y, T]), np.column_stack([dead, alive])
+        with_end = lambda nodes, last: np.concatenate([nodes, last[:, None]], axis=1)
+        return (
+            with_end(y, T), with_end(by_alpha, np.log1p(T / alpha)), with_end(by_beta, np.log1p(T / beta)),
+            with_end(dead, alive),
+        )  # fmt: skip
 
     @classmethod
     def _log_likelihood_rows(cls, params, x, tx, T):
         r, alpha, s, beta = (params[n] for n in cls.names)
-        y, log_part = cls._terms(r, alpha, s, beta, x, tx, T)
+        y, by_alpha, by_beta, log_part = cls._terms(r, alpha, s, beta, x, tx, T)
         top = log_part.max(axis=1)
         part = np.exp(log_part - top[:, None])
         total = part.sum(axis=1)
-        mean = lambda values: (part * values).sum(axis=1) / total
+        mean = lambda values: np.einsum("ij,ij->i", part, values) / total
         alive = part[:, -1] / total
         to_death = 1 / (beta + y)
         slopes = [
-            psi_rise(r, x) - mean(np.log1p(y / alpha)),
+            psi_rise(r, x) - mean(by_alpha),
             r / alpha - (r + x) * mean(1 / (alpha + y)),
-            (1 - alive) / s - mean(np.log1p(y / beta)),
+            (1 - alive) / s - mean(by_beta),
             s / beta - (s + 1) * mean(to_death) + alive * to_death[:, -1],
         ]
         return log_rising(r, x) + top + np.log(total), slopes
@@ -112,7 +123,7 @@ class ParetoNBD(Model):
 
     @classmethod
     def _alive(cls, values, x, tx, T) -> np.ndarray:
-        _, log_part = cls._terms(*values, x, tx, T)
+        *_, log_part = cls._terms(*values, x, tx, T)
         part = np.exp(log_part - log_part.max(axis=1, keepdims=True))
         return part[:, -1] / part.sum(axis=1)
 

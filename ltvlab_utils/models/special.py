@@ -9,6 +9,8 @@ import numpy as np
 from numpy.polynomial.legendre import leggauss
 from scipy.special import exprel, gammaln, psi
 
+from ltvlab_utils.models.columns import grouped
+
 LOG_DROP = 40.0  # an integrand this far (in logs) below its highest point adds nothing that a double can hold
 
 
@@ -24,9 +26,31 @@ def _stirling(z: np.ndarray) -> np.ndarray:
     return (1 / 12 - i * (1 / 360 - i * (1 / 1260 - i / 1680))) / z
 
 
+def _by_run(f: Callable[[np.ndarray], np.ndarray], n: np.ndarray) -> np.ndarray:
+    """f(n), computed once per run of equal values: distinct histories are sorted by frequency, so runs are long."""
+    new = np.flatnonzero(n[1:] != n[:-1]) + 1
+    if 2 * len(new) > len(n):
+        return f(n)
+    first = np.concatenate([[0], new])
+    return np.repeat(f(n[first]), np.diff(first, append=len(n)))
+
+
+def _runs(f: Callable[[np.ndarray, np.ndarray], np.ndarray], z: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """f(z, n) by runs where one of the two is a number and the other a column."""
+    if z.ndim == 0 and n.ndim == 1 and len(n):
+        return _by_run(lambda m: f(z, m), n)
+    if n.ndim == 0 and z.ndim == 1 and len(z):
+        return _by_run(lambda y: f(y, n), z)
+    return f(z, n)
+
+
 def log_rising(z: np.ndarray | float, n: np.ndarray | float) -> np.ndarray:
     """ln Γ(z + n) − ln Γ(z), without the cancellation that a large z brings."""
-    z, n = np.broadcast_arrays(np.asarray(z, float), np.asarray(n, float))
+    return _runs(_log_rising, np.asarray(z, float), np.asarray(n, float))
+
+
+def _log_rising(z: np.ndarray, n: np.ndarray) -> np.ndarray:
+    z, n = np.broadcast_arrays(z, n)
     large = z >= 20
     safe = np.where(large, z, 20.0)
     stable = (safe - 0.5) * np.log1p(n / safe) + n * np.log(safe + n) - n + _stirling(safe + n) - _stirling(safe)
@@ -35,7 +59,7 @@ def log_rising(z: np.ndarray | float, n: np.ndarray | float) -> np.ndarray:
 
 def psi_rise(z: np.ndarray | float, n: np.ndarray | float) -> np.ndarray:
     """ψ(z + n) − ψ(z), the derivative of `log_rising` in z."""
-    return psi(np.asarray(z, float) + n) - psi(z)
+    return _runs(lambda y, m: psi(y + m) - psi(y), np.asarray(z, float), np.asarray(n, float))
 
 
 def power_integral(t: np.ndarray | float, power: np.ndarray | float, base: np.ndarray | float) -> np.ndarray:
@@ -87,12 +111,11 @@ def _slope(u: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def by_distinct(f: Callable[..., np.ndarray], *columns: np.ndarray, chunk: int = 4000) -> np.ndarray:
     """f(*columns), one value or row of values each, computed once per distinct row and in pieces, so that memory stays
     small."""
-    rows = np.column_stack([np.asarray(c, float) for c in columns])
-    if not len(rows):
+    if not len(columns[0]):
         return np.zeros(0)
-    distinct, where = np.unique(rows, axis=0, return_inverse=True)
-    parts = [f(*distinct[i : i + chunk].T) for i in range(0, len(distinct), chunk)]
-    return np.concatenate(parts)[where.ravel()]
+    rows, place = grouped(columns)
+    parts = [f(*(r[i : i + chunk] for r in rows)) for i in range(0, len(rows[0]), chunk)]
+    return np.concatenate(parts)[place]
 
 
 def discount_nodes(
