@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ltvlab_utils import value
+from ltvlab_utils import backtest, value
 from ltvlab_utils.i18n import knows
 from ltvlab_utils.tables import check_frame, contract_of
 from tests import odd_companies as odd
@@ -28,8 +28,7 @@ ODD = {
 # One of these codes at least stands in the note of every customer who is worth something.
 SAID = {
     "one_time": {"orders_cannot_tell"},
-    "first_term": {"one_churn_rate"},
-    "nobody_renewed": {"one_churn_rate"},
+    "first_term": {"renewals_cannot_tell"},
     "nine_months": {"start_unknown"},
     "whale": {"spend_heavy_tail", "spend_pooled"},
 }
@@ -120,20 +119,20 @@ def test_one_time_buyers_are_worth_little_but_not_nothing():
 
 
 def test_contracts_without_any_decision_are_open():
-    """Nothing was decided yet: renewal is 1/2 in the mean, and the interval of the total spans a factor of 2 at least,
-    from little more than the running terms to most renewing twice."""
+    """Nothing was decided yet: renewal is what the stated prior holds, and the interval of the total is wide, from
+    little more than the running terms to most renewing twice."""
     facts, _, found = of("first_term")
     by, row = found.by_customer, total("first_term")
-    assert by["p_renew_next"].to_numpy() == pytest.approx(0.5, abs=0.01)
+    assert by["p_renew_next"].between(0.6, 0.95).all()
     running = float((facts.contracts["amount"] * facts.contracts["months_left"]).sum()) * 0.6
-    assert 0.9 * running < row["low"] and row["high"] > 2 * row["low"] and row["high"] < 4 * running
+    assert 0.9 * running < row["low"] and row["high"] > 1.5 * row["low"] and row["high"] < 4 * running
 
 
 def test_where_nobody_has_renewed_renewal_is_unlikely_but_not_excluded():
-    """10 refusals, no renewal: (0 + 1) / (10 + 2)."""
+    """10 refusals, no renewal."""
     by = of("nobody_renewed")[2].by_customer
     worth = by[by["basis"] == "contracts"]
-    assert len(worth) == 20 and worth["p_renew_next"].to_numpy() == pytest.approx(1 / 12, abs=0.01)
+    assert len(worth) == 20 and worth["p_renew_next"].between(0.02, 0.3).all()
     assert (by.loc[by["basis"] == "none", "future_value"] == 0).all()
 
 
@@ -164,9 +163,9 @@ def test_totals_are_of_the_size_of_past_profit(name):
 
 def test_nine_months_are_never_held_out_beyond_their_length_and_nobody_counts_as_new():
     tables = ODD["nine_months"]()
-    looked = value.holdout(tables, settings(models={"time_unit": "week"}), AS_OF, np.random.default_rng(1))
-    assert (looked["origin"] == pd.Timestamp("2025-03-31")).all()
-    assert looked["value"].map(np.isfinite).all()
+    looked = backtest.look_back(tables, settings(models={"time_unit": "week"}), AS_OF, np.random.default_rng(1))
+    assert looked.months == 3 and looked.scores["origin"].min() >= pd.Timestamp("2025-01-31")
+    assert looked.scores["value"].map(np.isfinite).all()
     assert of("nine_months")[0].histories["start_unknown"].all()
 
 
@@ -196,3 +195,60 @@ def test_a_part_of_the_customers_is_predicted_as_among_all():
     assert alone["p_alive"].to_numpy() == pytest.approx(among["p_alive"].to_numpy(), rel=1e-12)
     assert alone["realised_profit"].to_numpy() == pytest.approx(among["realised_profit"].to_numpy(), rel=1e-12)
     assert (alone["model"] == among["model"]).all()
+
+
+CHOSEN = {"value_basis": "gross_profit", "models": {"time_unit": "week"}}
+
+
+def truth(n, seed, start=odd.START, cost=0.6):
+    """Expected discounted profit of `odd.mixed(n, seed)` over the horizon, given who truly lives at as-of."""
+    rng, days = np.random.default_rng(seed), (pd.Timestamp(AS_OF) - start).days
+    first, means = rng.uniform(0, 0.6 * days, n), rng.gamma(6, 100 / 6, n)
+    stop, gaps = first + rng.exponential(1.2 * days, n), rng.gamma(2, 22, n) + 4
+    fade = np.log(1.1) / 365.25 + 1 / (1.2 * days)
+    return ((means + 1) * (1 - cost) / gaps * (1 - np.exp(-fade * 1096)) / fade)[stop > days].sum()
+
+
+def test_twenty_customers_are_not_held_to_live_for_ever():
+    """Over 20 companies of 20 customers: today the sum of values is 2.07 times the truth, and the 80 % interval of the
+    total holds it in none of 20 ("cannot_tell" is an NBD without death with a fixed mean rate)."""
+    rows = []
+    for seed in range(11, 31):
+        row = valued(odd.mixed(20, seed), **CHOSEN)[2].totals.iloc[0]
+        rows.append((truth(20, seed), row["value"], row["low"], row["high"]))
+    true, value, low, high = np.array(rows).T
+    assert 0.75 < value.sum() / true.sum() < 1.33
+    assert ((low <= true) & (true <= high)).sum() >= 12
+
+
+def test_a_loyal_clockwork_base_is_known_to_be_alive():
+    """1,800 orders, one a month and customer: today NBD ends at its boundary (counts are less spread than Poisson), so
+    the rung is "cannot_tell" and P(alive) is null."""
+    found = valued(odd.loyal(), **CHOSEN)[2].by_customer
+    assert found["p_alive"].median() > 0.97
+
+
+def test_customers_who_always_spend_the_same_keep_their_own_amount():
+    """Orders of 100 to 159, always the same amount per customer: today all are given the mean of 129.5, because q (how
+    far customers differ) is 55 at the boundary p -> infinity (spend_fits.SAME_Q)."""
+    found = valued(odd.loyal(), **CHOSEN)[2].by_customer
+    each = found["expected_order_revenue"].to_numpy() / found["expected_orders"].to_numpy()
+    assert np.corrcoef(each, 100.0 + np.arange(60))[0, 1] > 0.95
+    assert each[59] / each[0] == pytest.approx(1.59, rel=0.1)
+
+
+def test_the_total_of_one_time_buyers_shares_what_is_unknown():
+    """No repeat in E weeks: the common rate has posterior Gamma(1, E), so that nobody ever ordering again has about
+    P = 1/(1 + expected orders); today each customer draws a rate of its own around a fixed mean and the low end is
+    above 0."""
+    found = valued(odd.one_time(), **CHOSEN)[2]
+    orders = found.by_customer["expected_orders"].sum()
+    row = found.totals.iloc[0]
+    assert 1 / (1 + orders) > 0.1 and row["low"] == pytest.approx(0, abs=1e-9)
+
+
+def test_contracts_of_which_none_was_decided_say_so():
+    """First terms only: today the note is "renewal_pooled,one_churn_rate" (pooled with nothing: one segment), no code
+    says that no renewal decision was ever seen."""
+    note = valued(odd.first_term(), **CHOSEN)[2].by_customer["note"].iloc[0].split(",")
+    assert "renewal_pooled" not in note and "renewals_cannot_tell" in note
