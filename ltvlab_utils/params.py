@@ -87,7 +87,7 @@ class Models(Strict):
     draws: int = Field(400, ge=200, le=20_000, description="predictive draws per customer | draws | 02")
     seed: int = Field(20_250_630, ge=0, description="seed of all random streams | | 02, 04")
     order_rate_after_lapse: float = Field(
-        0.5, ge=0, le=1, description="assumed: factor on the order rate once the last contract has lapsed | factor | 02"
+        0.5, ge=0, le=1, description="prior: factor on the order rate once the last contract has lapsed | factor | 02"
     )
 
 

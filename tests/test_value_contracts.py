@@ -289,8 +289,11 @@ def test_a_company_whose_contracts_have_not_come_up_yet():
     assert by["note"].str.contains("renewals_cannot_tell").all()
     assert by["p_renew_next"].between(0.6, 0.95).all()
     assert fits.hazard.decisions == 0
+    # refusals from 5 to 33 %: exp of Normal(-2, 0.7^2) at its 10th and 90th percentile
+    low, high = np.quantile(np.exp(fits.hazard.model.draw(20_000, rng())["b"][:, 0]), [0.1, 0.9])
+    assert (low, high) == pytest.approx((np.exp(-2 - 1.2816 * 0.7), np.exp(-2 + 1.2816 * 0.7)), rel=0.05)
     company_ = found.totals.set_index("scope").loc["company"]
-    assert company_["high"] > 1.5 * company_["low"]
+    assert company_["high"] > 1.3 * company_["low"]
 
 
 # --- between renewals -------------------------------------------------------------------------------------------------

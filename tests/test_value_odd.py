@@ -228,15 +228,6 @@ def test_a_loyal_clockwork_base_is_known_to_be_alive():
     assert found["p_alive"].median() > 0.97
 
 
-def test_customers_who_always_spend_the_same_keep_their_own_amount():
-    """Orders of 100 to 159, always the same amount per customer: today all are given the mean of 129.5, because q (how
-    far customers differ) is 55 at the boundary p -> infinity (spend_fits.SAME_Q)."""
-    found = valued(odd.loyal(), **CHOSEN)[2].by_customer
-    each = found["expected_order_revenue"].to_numpy() / found["expected_orders"].to_numpy()
-    assert np.corrcoef(each, 100.0 + np.arange(60))[0, 1] > 0.95
-    assert each[59] / each[0] == pytest.approx(1.59, rel=0.1)
-
-
 def test_the_total_of_one_time_buyers_shares_what_is_unknown():
     """No repeat in E weeks: the common rate has posterior Gamma(1, E), so that nobody ever ordering again has about
     P = 1/(1 + expected orders); today each customer draws a rate of its own around a fixed mean and the low end is

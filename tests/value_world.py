@@ -151,4 +151,5 @@ def valued(tables, **changes):
     chosen = settings(**({"value_basis": "net_profit", "models": {"segment_by": "industry"}} | changes))
     facts = value.gather(tables, chosen, AS_OF)
     fits = value.fit(facts, chosen)
+    fits.drift = value.learned(fits, value.earlier(tables, chosen, AS_OF), chosen)
     return facts, fits, value.evaluate(facts, fits, chosen, np.random.default_rng(5))

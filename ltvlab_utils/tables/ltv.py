@@ -56,13 +56,17 @@ LTV_BY_CUSTOMER = contract(
         "prospect, and with a shorter horizon",
         **NULL,
     ),
-    share("p_renew_next", "chance that the next renewal happens", **NULL),
+    share(
+        "p_renew_next", "chance that the next renewal happens, given that the contract runs until notice_due_on", **NULL
+    ),
     day("next_renewal_on", "day after the running term ends", **NULL),
     day("notice_due_on", "解約申出期限 of the next renewal", **NULL),
     number("expected_orders", "expected purchase days within the horizon", "orders", minimum=0, **NULL),
     amount("expected_order_revenue", "discounted revenue from orders", **NULL),
     amount("expected_contract_revenue", "discounted revenue from contracts at today's amount", **NULL),
-    amount("expected_expansion", "discounted revenue from growth of contracts (may be negative)", **NULL),
+    amount(
+        "expected_expansion", "discounted revenue from changes of contracts and further ones (may be negative)", **NULL
+    ),
     amount("expected_cogs", "discounted cost of goods; null = unknown", **NULL),
     amount("expected_servicing_cost", "discounted cost per order; null = unknown", **NULL),
     amount("expected_support_cost", "discounted support cost while alive; null = unknown", **NULL),

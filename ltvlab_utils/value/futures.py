@@ -1,14 +1,14 @@
 """The value of each customer, draw by draw (floor 2).
 
 A draw is one possible future: one set of model parameters per fit, one shock path on the order rate shared by all
-customers, one set of rates at which contracts change; and for each customer a hidden state (alive, rate, lifetime,
-spend, margin, churn probability), the dates of its orders and the ends of its contracts. Components are means over
-draws, so they add up to the value; totals and their intervals come from totals of draws.
+customers, another on the hazard of contracts, rates at which contracts change; and for each customer a hidden state
+(alive, rate, lifetime, spend, margin, frailty), the dates of its orders, the ends and changes of its contracts.
+Components are means over draws, so they add up to the value; totals and their intervals come from totals of draws.
 
 Orders fall as a Poisson process of the customer's own rate on the shared clock, within its life; each is discounted
 from its own date. Contract revenue and support cost count on the last day of each month. A contract ends at a term's
-end with its own churn probability and is renewed for the same length otherwise. Once the last contract of a customer
-with orders has lapsed, its order rate is multiplied by `order_rate_after_lapse`.
+end by the renewal hazard, or early, and is renewed for the same length otherwise. Once the last contract of a customer
+with orders has lapsed, its order rate is multiplied by the factor of value/lapse.py.
 
 Memory: customers are taken in blocks of at most CELLS / draws (and of ORDERS expected orders): about 25 arrays of
 CELLS float64, 100 MB, and 6 of ORDERS, 100 MB, whatever the number of customers; beside them one row of draws per

@@ -23,10 +23,11 @@ RELATIVE = dict.fromkeys(
     ),
     0.5,
 )  # fmt: skip
-BASE_MEAN, BASE_SD = -2.0, 1.5  # prior of the log hazard of a decision: one in eight, from one in 60 to nearly half
-GROUP_SD = 0.25  # of segments and products around the company
+WITHIN = 2.5  # standard deviations: beyond, a covariate that is nearly always 0 would decide alone
+BASE_MEAN, BASE_SD = -2.0, 0.7  # prior of the log hazard of a decision: one in eight, from one in 30 to four in ten
+GROUP_SD = 0.2  # of segments and products around the company
 # tenure beyond what frailty does for survivors: a free coefficient took the noise of 30 refusals for loyalty
-TERM_SD, CLASS_SD, TENURE_SD, DISCOUNT_SD = 0.3, 1.0, 0.1, 0.2
+TERM_SD, CLASS_SD, TENURE_SD, DISCOUNT_SD = 0.3, 1.0, 0.1, 0.1
 SHOCK_SD, SHOCK_MEMORY = 0.3, 0.9  # of the log hazard of all contracts, by month
 NAME = "renewal_hazard"
 MIN_LEFT = 5  # refusals; below, the company's renewals say little beyond the prior
@@ -93,6 +94,7 @@ class Design:
         if not self.moving:
             return static
         moving = (rows[list(self.moving)].to_numpy(float) - self.centre) / self.spread
+        moving = np.clip(moving, -WITHIN, WITHIN)
         moving = np.where((rows["told"] == "before").to_numpy()[:, None], 0.0, moving)
         return np.column_stack([static, moving])
 

@@ -9,7 +9,6 @@ from scipy.optimize import minimize
 from ltvlab_utils.models import GammaGamma
 from ltvlab_utils.value.choice import ALL, MIN_CUSTOMERS, MIN_REPEATERS, Choice, Fits, attempt, fit_rows, usable
 
-STEADY_P = 400.0  # orders of a customer vary by 5 %: held where they hardly vary at all
 SAME_Q = 50.0  # beyond it customers hardly differ in their mean spend
 HEAVY_Q = 1.5  # the mean of spend exists, its variance does not
 
@@ -47,29 +46,6 @@ def _spend_heavy(h: pd.DataFrame) -> Choice:
     return Choice("gamma_gamma", model, "prior", ("spend_heavy_tail",))
 
 
-def _steady(h: pd.DataFrame) -> Choice:
-    """GammaGamma with p held at STEADY_P, q and v by maximum likelihood: where a customer's orders are nearly all of one
-    amount, so that p runs to infinity; customers keep to their own amounts."""
-    h = h[(h["frequency"] > 0) & (h["monetary_value"] > 0)].sort_values(["frequency", "monetary_value"])
-    x, z = h["frequency"].to_numpy(float), h["monetary_value"].to_numpy(float)
-    middle = float(np.median(z))
-
-    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        q, mean = 1 + np.exp(theta[0]), middle * np.exp(theta[1])
-        params = {"p": STEADY_P, "q": float(q), "v": float(mean * (q - 1) / STEADY_P)}
-        rows, (_, by_q, by_v) = GammaGamma._log_likelihood_rows(params, x, z)
-        slope = by_q.sum() + by_v.sum() * mean / STEADY_P
-        return -rows.sum(), -np.array([(q - 1) * slope, params["v"] * by_v.sum()])
-
-    best = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(-0.6, 9), (-5, 5)]).x
-    q, mean = 1 + float(np.exp(best[0])), middle * float(np.exp(best[1]))
-    return Choice("gamma_gamma", GammaGamma(p=STEADY_P, q=q, v=mean * (q - 1) / STEADY_P), "prior", ("spend_steady",))
-
-
-def _runs_to_steady(model) -> bool:
-    return model is not None and bool(model.params.get("p", np.nan) > STEADY_P)
-
-
 def _differ(model) -> bool:
     """A fit that failed although customers differ: with a large q they do not, and one mean serves all."""
     return model is not None and bool(model.params.get("q", np.nan) < SAME_Q)
@@ -91,8 +67,6 @@ def fit_spend(fits: Fits, h: pd.DataFrame) -> None:
         elif usable(pooled[0]):
             fits.spend[segment] = Choice("gamma_gamma", pooled[0], "pooled", ("spend_pooled",))
             stands_in.append(segment)
-        elif _runs_to_steady(model) or _runs_to_steady(pooled[0]):
-            fits.spend[segment] = _steady(part if _runs_to_steady(model) else buyers)
         elif _differ(model) or _differ(pooled[0]):
             fits.spend[segment] = _spend_heavy(part if _differ(model) else buyers)
         else:
