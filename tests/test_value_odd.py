@@ -119,20 +119,20 @@ def test_one_time_buyers_are_worth_little_but_not_nothing():
 
 
 def test_contracts_without_any_decision_are_open():
-    """Nothing was decided yet: renewal is what the stated prior holds, and the interval of the total is wide, from
-    little more than the running terms to most renewing twice."""
+    """Nothing was decided yet: renewal is what the stated prior holds (a hazard of e^-2, give or take a factor of two),
+    and the interval of the total spans what that allows."""
     facts, _, found = of("first_term")
     by, row = found.by_customer, total("first_term")
     assert by["p_renew_next"].between(0.6, 0.95).all()
     running = float((facts.contracts["amount"] * facts.contracts["months_left"]).sum()) * 0.6
-    assert 0.9 * running < row["low"] and row["high"] > 1.5 * row["low"] and row["high"] < 4 * running
+    assert 0.9 * running < row["low"] and row["high"] > 1.25 * row["low"] and row["high"] < 4 * running
 
 
 def test_where_nobody_has_renewed_renewal_is_unlikely_but_not_excluded():
-    """10 refusals, no renewal."""
+    """10 refusals, no renewal: against a prior that nine in ten renew, fewer than two in five will."""
     by = of("nobody_renewed")[2].by_customer
     worth = by[by["basis"] == "contracts"]
-    assert len(worth) == 20 and worth["p_renew_next"].between(0.02, 0.3).all()
+    assert len(worth) == 20 and worth["p_renew_next"].between(0.02, 0.4).all()
     assert (by.loc[by["basis"] == "none", "future_value"] == 0).all()
 
 
