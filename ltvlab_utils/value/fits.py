@@ -17,11 +17,12 @@ from ltvlab_utils.value.spend_fits import fit_spend
 MIN_Q = 1.05  # draws of GammaGamma's q at or below 1 have no mean spend
 
 
-def fit(facts: Facts, settings) -> Fits:
-    """All models of a run. `settings.models.orders` names the order model that values rest on; both are on the card."""
+def fit(facts: Facts, settings, quick: bool = False) -> Fits:
+    """All models of a run. `settings.models.orders` names the order model that values rest on; both are on the card.
+    `quick` (for looks back): no likelihood fits beside, and draws of order parameters from their Laplace fit alone."""
     fits = Fits()
     if len(facts.histories):
-        fit_orders(fits, facts, settings)
+        fit_orders(fits, facts, settings, quick)
         fit_spend(fits, facts.histories)
     if len(facts.renewals):
         fit_renewals(fits, facts)

@@ -47,7 +47,7 @@ def _likelihood_fits(h: pd.DataFrame) -> dict:
     return {name: attempt(name, rows, weights) for name in ORDER_MODELS}
 
 
-def _posteriors(fits: Fits, facts: Facts, settings) -> None:
+def _posteriors(fits: Fits, facts: Facts, settings, exact: bool) -> None:
     """The posterior of each segment on the seasonal clock of all."""
     h, unit = facts.histories, hist.DAYS_PER_UNIT[settings.models.time_unit]
     parts = {}
@@ -63,7 +63,7 @@ def _posteriors(fits: Fits, facts: Facts, settings) -> None:
         fits.pace = fit_pace(facts.months, *everyone, k)
         clock = fits.pace.clock
     seed = np.random.SeedSequence([settings.models.seed, POSTERIOR])
-    found = posteriors(parts, k, clock, unit, np.random.default_rng(seed))
+    found = posteriors(parts, k, clock, unit, np.random.default_rng(seed), exact)
     for segment, posterior in found.items():
         fits.orders[segment] = _choice(posterior, len(found) > 1, unit)
 
@@ -87,11 +87,13 @@ def _choice(posterior: Posterior, several: bool, unit: float) -> Choice:
     return Choice(name, model, rung, tuple(notes), posterior=posterior)
 
 
-def fit_orders(fits: Fits, facts: Facts, settings) -> None:
+def fit_orders(fits: Fits, facts: Facts, settings, quick: bool = False) -> None:
     """Fits all order models and chooses."""
     h = facts.histories
     parts = dict(iter(h.groupby("model_segment", sort=True)))
-    _posteriors(fits, facts, settings)
+    _posteriors(fits, facts, settings, not quick)
+    if quick and settings.models.orders == "pareto_nbd":
+        return
     enough = {s: p for s, p in parts.items() if not _too_few(p)} if len(parts) > 1 else {}
     for segment, part in {**enough, (ALL if len(parts) > 1 else next(iter(parts))): h}.items():
         for name, (model, warning) in _likelihood_fits(part).items():

@@ -151,11 +151,11 @@ def regularity(data: list[Data], unit_days: float) -> int:
     return found
 
 
-def _draw(data: Data, prior: Prior, k: int, clock: PastClock, at: np.ndarray, covariance: np.ndarray, rng):
+def _draw(data: Data, prior: Prior, k: int, clock: PastClock, at: np.ndarray, covariance: np.ndarray, rng, exact):
     """(SETS, 4) draws of phi."""
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 1e-12))
-    if len(data.x) > EXACT:
+    if len(data.x) > EXACT or not exact:
         return at + rng.standard_normal((SETS, 4)) @ root.T
     z = rng.standard_normal((PROPOSALS, 4))
     stretch = np.sqrt(DEGREES / rng.chisquare(DEGREES, PROPOSALS))[:, None]
@@ -199,9 +199,9 @@ def pooled_prior(modes: np.ndarray, variances: np.ndarray, top: Prior) -> Prior:
 
 
 def posteriors(
-    data: dict[str, Data], k: int, clock: PastClock, unit_days: float, rng: np.random.Generator
+    data: dict[str, Data], k: int, clock: PastClock, unit_days: float, rng: np.random.Generator, exact: bool = True
 ) -> dict[str, Posterior]:
-    """The posterior of each segment; streams are spawned in the order of the names."""
+    """The posterior of each segment; streams are spawned in the order of the names. `exact` False: Laplace alone."""
     names = sorted(data)
     top = top_prior(list(data.values()), k, unit_days)
     priors = dict.fromkeys(names, top)
@@ -217,7 +217,7 @@ def posteriors(
     for name, stream in zip(names, rng.spawn(len(names)), strict=True):
         prior = priors[name]
         at, covariance, height, usable = mode(data[name], prior, k, clock)
-        phi = _draw(data[name], prior, k, clock, at, covariance, stream)
+        phi = _draw(data[name], prior, k, clock, at, covariance, stream, exact)
         own = 1 - np.clip(np.diag(covariance) / prior.sd**2, 0, 1)
         likelihood = height - float(prior.log(at))
         out[name] = Posterior(_at(at, k, clock), _natural(phi, k), phi, at, covariance, own, prior, likelihood, usable)

@@ -19,7 +19,7 @@ from ltvlab_utils.value.drift import Drift, drift
 from ltvlab_utils.value.facts import Facts, months_of, orders_only
 from ltvlab_utils.value.futures import look_back
 
-MONTHS = (6, 9, 12)  # before as-of
+MONTHS = (6, 12)  # before as-of
 SEEN = 6  # months of data that an origin needs before it
 LOOK_BACK = 3  # names the random stream
 
