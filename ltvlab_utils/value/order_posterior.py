@@ -115,18 +115,27 @@ def _at(phi: np.ndarray, k: int, clock: PastClock) -> ParetoCNBD:
     return ParetoCNBD(r=r, alpha=alpha, s=s, beta=beta, k=k, clock=clock)
 
 
+def _climb(data: Data, prior: Prior, k: int, clock: PastClock) -> tuple[np.ndarray, float]:
+    """Near the mode of phi, and the log posterior there to a hundredth or so."""
+    size, bounds = max(data.customers, 1.0), zip(prior.mean - EDGE, prior.mean + EDGE, strict=True)
+    objective = _objective(data, prior, k, clock, prior.mean)
+    with np.errstate(all="ignore"):
+        found = minimize(
+            lambda phi: tuple(-v / size for v in objective(phi)), prior.mean, jac=True, method="L-BFGS-B",
+            bounds=list(bounds), options={"ftol": 1e-9},
+        )  # fmt: skip
+    return found.x, -float(found.fun) * size
+
+
 def mode(data: Data, prior: Prior, k: int, clock: PastClock) -> tuple[np.ndarray, np.ndarray, float, bool]:
     """Posterior mode of phi, its Laplace covariance, the log posterior there, and whether the search ended well."""
-    starts = [prior.mean, prior.mean + np.array([0.3, -0.7, 0.8, -0.7])]
-    size = max(data.customers, 1.0)
-    bounds = prior.mean - EDGE, prior.mean + EDGE
+    near, _ = _climb(data, prior, k, clock)
+    starts = [near, prior.mean + np.array([0.3, -0.7, 0.8, -0.7])]
+    objective = _objective(data, prior, k, clock, near)
     with np.errstate(all="ignore"):
-        rough = minimize(
-            lambda phi, f: tuple(-v / size for v in f(phi)), starts[0], (_objective(data, prior, k, clock, starts[0]),),
-            jac=True, method="L-BFGS-B", bounds=list(zip(*bounds, strict=True)), options={"ftol": 1e-9},
-        ).x  # fmt: skip
-        objective = _objective(data, prior, k, clock, rough)
-        best = maximise(objective, [rough, *starts[1:]], *bounds, size, ["boundary"] * 4)
+        best = maximise(
+            objective, starts, prior.mean - EDGE, prior.mean + EDGE, max(data.customers, 1.0), ["boundary"] * 4
+        )
     covariance = best.covariance
     if not np.isfinite(covariance).all():
         covariance = np.diag(prior.sd**2)
@@ -142,7 +151,7 @@ def regularity(data: list[Data], unit_days: float) -> int:
     best, found = -np.inf, 1
     for k in REGULAR:
         prior = top_prior(data, k, unit_days)
-        _, _, height, _ = mode(pooled, prior, k, PastClock())
+        _, height = _climb(pooled, prior, k, PastClock())
         height += (k - 1) * intervals - float(pooled.weights @ pooled.x) * gammaln(k)
         if height > best + 2.0:  # more regular only where the data say so
             best, found = height, k
