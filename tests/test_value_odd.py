@@ -39,7 +39,9 @@ REVENUE = ["expected_order_revenue", "expected_contract_revenue", "expected_expa
 @cache
 def of(name):
     currency = {"yen": "JPY", "dollars": "USD"}.get(name, "JPY")
-    return valued(ODD[name](), value_basis="gross_profit", models={"time_unit": "week"}, currency=currency)
+    return valued(
+        ODD[name](), look_back=True, value_basis="gross_profit", models={"time_unit": "week"}, currency=currency
+    )
 
 
 def total(name):
@@ -209,12 +211,13 @@ def truth(n, seed, start=odd.START, cost=0.6):
     return ((means + 1) * (1 - cost) / gaps * (1 - np.exp(-fade * 1096)) / fade)[stop > days].sum()
 
 
+@pytest.mark.slow
 def test_twenty_customers_are_not_held_to_live_for_ever():
-    """Over 20 companies of 20 customers: today the sum of values is 2.07 times the truth, and the 80 % interval of the
-    total holds it in none of 20 ("cannot_tell" is an NBD without death with a fixed mean rate)."""
+    """Over 20 companies of 20 customers: the sum of values is near the truth, and the 80 % interval of the total holds
+    it in most. (A model without death, as a last resort, gave twice the truth and held it in none.)"""
     rows = []
     for seed in range(11, 31):
-        row = valued(odd.mixed(20, seed), **CHOSEN)[2].totals.iloc[0]
+        row = valued(odd.mixed(20, seed), look_back=True, **CHOSEN)[2].totals.iloc[0]
         rows.append((truth(20, seed), row["value"], row["low"], row["high"]))
     true, value, low, high = np.array(rows).T
     assert 0.75 < value.sum() / true.sum() < 1.33
@@ -222,24 +225,21 @@ def test_twenty_customers_are_not_held_to_live_for_ever():
 
 
 def test_a_loyal_clockwork_base_is_known_to_be_alive():
-    """1,800 orders, one a month and customer: today NBD ends at its boundary (counts are less spread than Poisson), so
-    the rung is "cannot_tell" and P(alive) is null."""
-    found = valued(odd.loyal(), **CHOSEN)[2].by_customer
+    """1,800 orders, one a month and customer."""
+    found = of("loyal")[2].by_customer
     assert found["p_alive"].median() > 0.97
 
 
 def test_the_total_of_one_time_buyers_shares_what_is_unknown():
     """No repeat in E weeks: the common rate has posterior Gamma(1, E), so that nobody ever ordering again has about
-    P = 1/(1 + expected orders); today each customer draws a rate of its own around a fixed mean and the low end is
-    above 0."""
-    found = valued(odd.one_time(), **CHOSEN)[2]
+    P = 1/(1 + expected orders)."""
+    found = of("one_time")[2]
     orders = found.by_customer["expected_orders"].sum()
     row = found.totals.iloc[0]
     assert 1 / (1 + orders) > 0.1 and row["low"] == pytest.approx(0, abs=1e-9)
 
 
 def test_contracts_of_which_none_was_decided_say_so():
-    """First terms only: today the note is "renewal_pooled,one_churn_rate" (pooled with nothing: one segment), no code
-    says that no renewal decision was ever seen."""
-    note = valued(odd.first_term(), **CHOSEN)[2].by_customer["note"].iloc[0].split(",")
+    """First terms only, one segment: nothing to pool with, and no decision was ever seen."""
+    note = of("first_term")[2].by_customer["note"].iloc[0].split(",")
     assert "renewal_pooled" not in note and "renewals_cannot_tell" in note
