@@ -39,9 +39,8 @@ REVENUE = ["expected_order_revenue", "expected_contract_revenue", "expected_expa
 @cache
 def of(name):
     currency = {"yen": "JPY", "dollars": "USD"}.get(name, "JPY")
-    return valued(
-        ODD[name](), look_back=True, value_basis="gross_profit", models={"time_unit": "week"}, currency=currency
-    )
+    how = {"value_basis": "gross_profit", "models": {"time_unit": "week"}, "currency": currency}
+    return valued(ODD[name](), look_back=True, quick=False, **how)
 
 
 def total(name):

@@ -146,11 +146,11 @@ def company(contracts_too=True, cost=True, support=True, seed=3):
     return tables
 
 
-def valued(tables, look_back=False, **changes):
+def valued(tables, look_back=False, quick=True, **changes):
     """Facts, fits and valuation of staged tables; with `look_back` the fits know their drift."""
     chosen = settings(**({"value_basis": "net_profit", "models": {"segment_by": "industry"}} | changes))
     facts = value.gather(tables, chosen, AS_OF)
-    fits = value.fit(facts, chosen)
+    fits = value.fit(facts, chosen, quick)
     if look_back:
         fits.drift = value.learned(fits, value.earlier(tables, chosen, AS_OF), chosen)
     return facts, fits, value.evaluate(facts, fits, chosen, np.random.default_rng(5))

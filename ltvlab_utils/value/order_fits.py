@@ -32,7 +32,7 @@ from ltvlab_utils.value.pace import fit_pace
 
 POSTERIOR = 2  # names the random stream
 DEATHS = 2  # coordinate of phi
-UNKNOWN = 1.1  # sd of ln death rate: known to a factor of three at best, so P(alive) is anybody's guess
+UNKNOWN = 1.0  # sd of ln death rate: known to a factor of three at best, so P(alive) is anybody's guess
 HARDLY_ANY = 0.03  # deaths a customer and year
 
 
