@@ -20,7 +20,7 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.errors import Refused
-from ltvlab_utils.periods import Period, add_months
+from ltvlab_utils.periods import months_before
 from ltvlab_utils.tables import contract_of
 from ltvlab_utils.value import contracts
 from ltvlab_utils.value import fits as fits_
@@ -74,16 +74,11 @@ def origins(first: date, as_of: date) -> tuple[int, list[date]]:
     if found is None:
         return 0, []
     h, step, n = found
-    return h, [_back(as_of, h + step * k) for k in range(n)]
+    return h, [months_before(as_of, h + step * k) for k in range(n)]
 
 
 def _months_between(first: date, last: date) -> int:
     return (last.year - first.year) * 12 + last.month - first.month
-
-
-def _back(as_of: date, months: int) -> date:
-    period = Period(as_of.year, as_of.month)
-    return period.shift(-months).last_day if as_of == period.last_day else add_months(as_of, -months)
 
 
 def _first_day(tables: Mapping[str, ir.Table], as_of: date) -> date | None:
@@ -255,7 +250,7 @@ def _at(
         "purchase_days": later["purchase_days"].to_numpy(),
         "revenue": (later["order_revenue"] + later["contract_revenue"]).to_numpy(),
     }
-    naive = _naive(facts, outcomes(tables, [(_back(cut, 12), cut)], cut, netted=False)[0], horizon, settings)
+    naive = _naive(facts, outcomes(tables, [(months_before(cut, 12), cut)], cut, netted=False)[0], horizon, settings)
     segments = facts.customers["model_segment"].to_numpy()
     scores, tenths = [], []
     bought = np.flatnonzero(facts.customers["customer_id"].isin(facts.histories["customer_id"]))
@@ -294,7 +289,7 @@ def look_back(tables: Mapping[str, ir.Table], settings, as_of: date, rng: np.ran
         return none
     sample_rng, *rngs = rng.spawn(1 + len(cuts))
     part, sampled = _sampled({n: t for n, t in tables.items() if n in READS and n != "receivables"}, sample_rng)
-    ends = [_back(as_of, _months_between(cut, as_of) - months) for cut in cuts]
+    ends = [months_before(as_of, _months_between(cut, as_of) - months) for cut in cuts]
     came = outcomes(part, list(zip(cuts, ends, strict=True)), as_of)
     scores, latest = [], None
     for cut, end, happened, own in zip(cuts, ends, came, rngs, strict=True):

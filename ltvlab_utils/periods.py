@@ -85,3 +85,9 @@ def is_time_zone(name: str) -> bool:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True
+
+
+def months_before(as_of: date, months: int) -> date:
+    """The same day `months` earlier; of the last day of a month, the last day of that month."""
+    period = Period(as_of.year, as_of.month)
+    return period.shift(-months).last_day if as_of == period.last_day else add_months(as_of, -months)

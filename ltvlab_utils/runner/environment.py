@@ -25,8 +25,6 @@ def kernel_variables() -> dict[str, str]:
     """The environment of kernels. They work in another folder, so that moved folders must be absolute."""
     moved = {name: str(Path(os.environ[name]).expanduser().resolve()) for name in FOLDERS if os.environ.get(name)}
     return {
-        # the fits solve systems of five unknowns: threads of the linear algebra only wait for each other there
-        "OPENBLAS_NUM_THREADS": "1",
         **os.environ,
         **moved,
         KERNEL_VARIABLE: sys.prefix,

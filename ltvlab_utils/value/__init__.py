@@ -1,7 +1,7 @@
-"""The value of customers: facts at as-of, fits with fallbacks, simulated futures, the tables of notebook 02 (floor 2).
+"""The value of customers: facts at as-of, fits with stated priors, simulated futures, notebook 02's tables (floor 2).
 
 facts = gather(tables, settings, as_of)          # sums in the engine, small frames out
-fits = fit(facts, settings)                      # order, spend and renewal models per segment, ladder of fallbacks
+fits = fit(facts, settings)                      # order, spend and renewal models per segment
 fits.drift = learned(fits, earlier(tables, settings, as_of), settings)  # what earlier forecasts teach
 card = model_card(fits, facts)                   # every fit, and beside it that of lifetimes
 valuation = evaluate(facts, fits, settings, rng) # ltv_by_customer, ltv_by_parent, ltv_totals, ltv_draws

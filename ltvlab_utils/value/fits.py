@@ -1,4 +1,4 @@
-"""Fits of a run: order, spend and renewal models per segment, the ladder of fallbacks, the model card (floor 2)."""
+"""Fits of a run: order, spend and renewal models per segment, the model card (floor 2)."""
 
 from __future__ import annotations
 

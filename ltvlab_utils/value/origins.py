@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ltvlab_utils import histories as hist
-from ltvlab_utils.periods import Period, add_months
+from ltvlab_utils.periods import add_months, months_before
 from ltvlab_utils.value.calendar import Horizon
 from ltvlab_utils.value.choice import Fits
 from ltvlab_utils.value.drift import Drift, drift
@@ -46,8 +46,7 @@ def earlier(tables: Mapping[str, ir.Table], settings, as_of: date) -> list[Origi
     days = hist.purchase_days(lines, as_of)
     found = []
     for months in MONTHS:
-        period = Period(as_of.year, as_of.month)
-        cut = period.shift(-months).last_day if as_of == period.last_day else add_months(as_of, -months)
+        cut = months_before(as_of, months)
         if pd.Timestamp(add_months(cut, -SEEN)) < first:
             continue
         h = hist.histories(lines, people, cut, models.time_unit, models.segment_by).to_pandas()
