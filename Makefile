@@ -25,7 +25,7 @@ review: $(STAMP) ## the monthly review of the sample company, 2025-05 and 2025-0
 
 test: review ## every test that needs nothing more (at most 10 minutes)
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow" tests
-	$(BIN)/python -m pytest --nbval-lax --nbval-sanitize-with tests/nbval-sanitize.cfg notebooks/0*.ipynb
+	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-sanitize-with tests/nbval-sanitize.cfg notebooks/0*.ipynb
 
 test-slow: review ## the slow tier (at most 40 minutes)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow tests

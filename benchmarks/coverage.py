@@ -27,7 +27,7 @@ from ltvlab_utils.value.pace import Months
 from ltvlab_utils.value.scores import crps
 
 WEEKS, AHEAD = 104, 52
-CUTS = (26, 52)  # weeks before as-of, as value.origins.MONTHS
+CUTS = (26, 39, 52)  # weeks before as-of, as value.origins.MONTHS
 LEVELS = (50, 80, 90)
 DRAWS = 400
 

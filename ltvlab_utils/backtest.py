@@ -26,7 +26,7 @@ from ltvlab_utils.value import contracts
 from ltvlab_utils.value import fits as fits_
 from ltvlab_utils.value.calendar import Horizon
 from ltvlab_utils.value.costs import rates
-from ltvlab_utils.value.drift import PRIOR_SD, Drift
+from ltvlab_utils.value.drift import drift
 from ltvlab_utils.value.facts import READS, Facts, gather
 from ltvlab_utils.value.futures import simulate
 from ltvlab_utils.value.outcomes import outcomes, year_seen
@@ -238,7 +238,7 @@ def _at(
     rng_draws, rng_pit, rng_renewals = rng.spawn(3)
     facts = _born(gather(tables, settings, cut, counted=False))
     fits = fits_.fit(facts, settings, quick=True)
-    fits.drift = Drift(0.0, PRIOR_SD, 0)  # what it learns by looking back is not known at the cut
+    fits.drift = drift([])  # what it learns by looking back is not known at the cut
     horizon = Horizon.after(cut, months, 0.0, settings.fiscal_year_start_month)
     plain = settings.model_copy(
         update={"value_basis": "revenue", "models": settings.models.model_copy(update={"draws": DRAWS})}

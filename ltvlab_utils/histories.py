@@ -23,6 +23,7 @@ import pandas as pd
 
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.tables import contract_of
+from ltvlab_utils.tables.kept import kept
 
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
 START_UNKNOWN_MONTHS = 12
@@ -93,6 +94,11 @@ def purchase_days(order_lines: ir.Table, as_of: date) -> ir.Table:
     )
 
 
+def kept_days(order_lines: ir.Table, as_of: date) -> ir.Table:
+    """`purchase_days`, worked out once where several questions follow."""
+    return kept(purchase_days(order_lines, as_of), order_lines)
+
+
 def segments(customers: ir.Table | None, segment_by: str) -> ir.Table | None:
     """customer_id and model_segment; None where no segmentation is configured. Empty cells become 'unknown'."""
     if not segment_by or customers is None:
@@ -105,16 +111,18 @@ def segments(customers: ir.Table | None, segment_by: str) -> ir.Table | None:
 
 
 def histories(
-    order_lines: ir.Table, customers: ir.Table | None, as_of: date, time_unit: str, segment_by: str = ""
-) -> ir.Table:
+    order_lines: ir.Table, customers: ir.Table | None, as_of: date, time_unit: str, segment_by: str = "",
+    days: ir.Table | None = None,
+) -> ir.Table:  # fmt: skip
     """The `histories` contract, one row a customer with at least one purchase day, as one expression.
 
     `order_lines`, `customers`: staged tables (`customers` may be None without `segment_by`). `as_of`: nothing later
-    enters. `time_unit`: "day" or "week". Raises Refused for a `segment_by` that cannot split customers.
+    enters. `time_unit`: "day" or "week". `days`: purchase_days at as-of, where it is at hand. Raises Refused for a
+    `segment_by` that cannot split customers.
     """
     unit = DAYS_PER_UNIT[time_unit]
     end = ibis.literal(as_of)
-    days = purchase_days(order_lines, as_of)
+    days = purchase_days(order_lines, as_of) if days is None else days
     lines = _confirmed(order_lines, as_of)
     revenue = lines.group_by("customer_id").aggregate(revenue_total=lambda t: t.net_amount.sum().cast("float64"))
     counted = days.filter(days.counts)
@@ -157,12 +165,12 @@ def histories(
     )
 
 
-def report(order_lines: ir.Table, as_of: date) -> ir.Table:
+def report(order_lines: ir.Table, as_of: date, days: ir.Table | None = None) -> ir.Table:
     """One row of what the histories leave out: lines of cancelled orders and of backlog, returns, the unmatched ones
     with their amount, purchase days that returns took away, customers with lines but without any purchase day."""
     seen = order_lines.filter(order_lines.ordered_at.date() <= ibis.literal(as_of))
     back = matched_returns(order_lines, as_of)
-    days = purchase_days(order_lines, as_of)
+    days = purchase_days(order_lines, as_of) if days is None else days
     lines = _confirmed(order_lines, as_of)
     a = seen.aggregate(
         lines=seen.count(),
@@ -184,9 +192,8 @@ def report(order_lines: ir.Table, as_of: date) -> ir.Table:
     return all_.mutate(customers_without_purchase=all_.with_lines - all_.buyers).drop("with_lines", "buyers")
 
 
-def orders_by_month(order_lines: ir.Table, as_of: date) -> ir.Table:
-    """Purchase days by calendar month up to as-of: month (its first day), orders."""
-    days = purchase_days(order_lines, as_of)
+def orders_by_month(days: ir.Table) -> ir.Table:
+    """Purchase days by calendar month: month (its first day), orders."""
     days = days.filter(days.counts).mutate(month=days.day.truncate("month"))
     return days.group_by("month").aggregate(orders=lambda t: t.count()).order_by("month")
 

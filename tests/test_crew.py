@@ -68,6 +68,7 @@ def test_03_and_04_run_at_the_same_time_and_keep_their_own_tables(two):
         until(lambda process=process: not alive(process), 20, "kernels and workers to end with the run")
 
 
+@pytest.mark.slow
 def test_a_table_written_by_the_other_notebook_is_refused(two):
     """04 writes 03's table once more, after 03 has ended: what the manifest says of it would be wrong."""
     waits = (
@@ -214,10 +215,10 @@ def test_what_an_earlier_run_did_is_not_begun_early(two, monkeypatch):
     ("june", "sentence"),
     [
         ("raise ValueError('no such luck')", r"01_ingest.ipynb, cell 6 .* failed with ValueError: no such luck"),
-        pytest.param("os.kill(os.getppid(), 9); time.sleep(600)", "01_ingest.ipynb: the process that ran it died",
-                     marks=pytest.mark.slow),
+        ("os.kill(os.getppid(), 9); time.sleep(600)", "01_ingest.ipynb: the process that ran it died"),
     ],
-)  # fmt: skip
+)
+@pytest.mark.slow
 def test_a_failing_01_of_the_next_period_is_told_when_its_turn_comes(two, june, sentence):
     books = back_fill(two, june=june, may="time.sleep(2)")
     with pytest.raises(StepFailed, match=sentence) as caught:
@@ -255,7 +256,8 @@ def test_an_01_that_is_edited_after_it_began_early_is_refused(two):
     assert reviewed(two, "2025-05") and not reviewed(two, "2025-06")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_stop_while_two_periods_are_at_work_leaves_the_next_run_clean(two, sent):
     books = back_fill(two, june="time.sleep(600)", may="time.sleep(600)")
     child = Child("run", "small", "2025-05..2025-06", "--notebooks-dir", books, out=two / "out")

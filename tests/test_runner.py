@@ -234,6 +234,7 @@ def test_equal_inputs_give_equal_bytes_and_only_what_changed_runs_again(workspac
     assert third.made
 
 
+@pytest.mark.slow
 def test_a_damaged_table_is_made_anew(workspace, books, same_code):
     notebook(books / "02_ltv.ipynb", OPEN, total())
     [first] = run(books)
@@ -384,6 +385,7 @@ def test_a_file_or_notebook_that_changes_under_the_run_stops_it(workspace, books
     assert done.made, "what ran is the notebook that was checked, whatever happens to the file afterwards"
 
 
+@pytest.mark.slow
 def test_a_first_month_that_runs_again_names_the_later_one(workspace, books, same_code):
     notebook(books / "02_ltv.ipynb", OPEN, total())
     run(books, "2025-05..2025-06")

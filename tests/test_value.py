@@ -46,6 +46,8 @@ def contract_facts(rows: list[dict], histories: pd.DataFrame | None = None) -> F
         next_renewal_on=pd.Timestamp("2025-10-01"),
         notice_due_on=pd.NaT,
     )
+    if "discount_rate" not in part:
+        part["discount_rate"] = 0.0
     if "customer_id" not in part:
         part["customer_id"] = [f"c{i:05d}" for i in range(len(part))]
     people = pd.DataFrame({"customer_id": part["customer_id"].unique(), "model_segment": "all", "parent_id": None})

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ltvlab_utils import histories as hist
 from ltvlab_utils import value
 from ltvlab_utils.models.hazard import Cell, FrailtyHazard, log_hazard
-from ltvlab_utils.value import contracts, decisions, lapse, movement, renewal_hazard, result, signals
+from ltvlab_utils.value import contracts, decisions, lapse, movement, prices, renewal_hazard, result, signals
 from ltvlab_utils.value.calendar import Horizon
 from tests.test_value import contract_facts, rates_of
 from tests.value_world import AS_OF, company, order_lines, settings, staged, terms, valued
@@ -314,7 +315,8 @@ def test_moves_by_hand():
     by = moves.contracts.set_index("contract_id")
     assert by["up"].to_dict() == {"a": 1, "b": 0, "c": 0, "d": 0, "e": 0, "f": 0}  # one is later than as-of
     assert by["down"].sum() == by["down"]["b"] == 1 and by["early"].sum() == by["early"]["d"] == 1
-    assert by["price_sum"]["a"] == pytest.approx(np.log(100 / 90)) and moves.unusable == 1
+    assert moves.renewals.groupby("contract_id")["step"].sum()["a"] == pytest.approx(np.log(100 / 90))
+    assert moves.unusable == 1
     assert moves.sizes["up"] == pytest.approx([np.log(1.25)])
     assert by["months"]["d"] == 6
 
@@ -351,14 +353,16 @@ def steady(**rates) -> movement.Movement:
     """Known rates a month, known sizes."""
     of = {("all", what): (rates.get(what, 1e-12) * 1e12, 1e12) for what in movement.RATES}
     sizes = {w: (rates.get(f"{w}_size", 0.2), 1e12, 1e6) for w in ("up", "down")}
-    return movement.Movement(of, sizes, (rates.get("price", 0.0), 0.0), (0.5, 1e12), True)
+    known = prices.Prices(np.array([rates.get("rise", 0.0), rates.get("regain", 0.0)]), np.zeros((2, 2)), 0.0, 0.0, 99)
+    return movement.Movement(of, sizes, known, (0.5, 1e12), True)
 
 
 def simulated(moves: movement.Movement, copies=300, months=36, **row):
     hazard = hazard_of({"base": -30.0})  # nobody refuses
     row = {"term_months": 12, "amount": 100.0, "months_left": 12.0, "decided": "open", "renewals_made": 0} | row
     facts = contract_facts([row] * copies)
-    facts = value.Facts(**{**vars(facts), "decisions": looks(copies, 0.0, 0, 0).drop(columns="model_segment")})
+    seen = looks(copies, 0.0, 0, 0).drop(columns="model_segment").assign(term_months=row["term_months"])
+    facts = value.Facts(**{**vars(facts), "decisions": seen})
     chosen = settings(discount_rate_annual=0.0, horizon_months=months)
     fits = value.Fits(hazard=hazard, movement=moves)
     return value.simulate(facts, fits, rates_of(copies, "revenue"), chosen, rng(), shocks=False, certain=True)
@@ -376,9 +380,61 @@ def test_growth_stops_after_its_cap_and_does_not_compound():
 
 
 def test_prices_rise_at_renewals_within_the_cap():
-    """At months 12 (and not at 24, the cap): 5 % of 100 for the 24 months after."""
-    found = simulated(steady(price=np.log(1.05))).by_customer
+    """At months 12 (and not at 24, the cap): 5 % of 100 for the 24 months after; a term of half a year, half of it a
+    time: at 6, 12 and 18."""
+    found = simulated(steady(rise=np.log(1.05))).by_customer
     assert found["expected_expansion"].mean() == pytest.approx(5 * 24)
+    half = simulated(steady(rise=np.log(1.05)), term_months=6, months_left=6.0).by_customer
+    assert half["expected_expansion"].mean() == pytest.approx(100 * (1.05**0.5 - 1) * (30 + 24 + 18))
+
+
+def test_a_discount_that_ends_comes_back_once():
+    """A fifth off, of which half comes back at month 12; later renewals start from what is usual."""
+    found = simulated(steady(regain=0.5), discount_rate=0.2, months=36).by_customer
+    assert found["expected_expansion"].mean() == pytest.approx(100 * (0.8**-0.5 - 1) * 24)
+    short = simulated(steady(regain=0.5), discount_rate=0.2, term_months=6, months_left=6.0).by_customer
+    assert short["expected_expansion"].mean() == pytest.approx(100 * (0.8**-0.5 - 1) * 30)
+
+
+def renewed(steps: np.ndarray, discount=0.0, months=12, each=1):
+    """Terms of contracts renewed in June 2024, `each` changes of the amount at that renewal."""
+    rows = [(f"c{i}", 1, "2023-07-01", "2024-06-30", 100.0, "renewed", "2024-04-01", None) for i in range(len(steps))]
+    frame = contracts.known_at(terms(rows).assign(term_months=months, discount_rate=discount), AS_OF)
+    moved = pd.DataFrame({"contract_id": frame["contract_id"], "changed_on": pd.Timestamp("2024-07-01")})
+    moved["step"] = np.asarray(steps, dtype=float)[frame["contract_id"].str[1:].astype(int)]
+    return prices.renewals(frame, moved)
+
+
+def test_prices_at_renewals_are_learned_with_their_discount():
+    """1 % a year and seven tenths of each discount back, by 200 contracts with a noise of 5 %."""
+    rng_, n = rng(), 200
+    discount = np.where(rng_.random(n) < 0.5, 0.0, 0.15)
+    depth = -np.log1p(-discount)
+    truth = 0.01 * 2 + 0.7 * (depth - depth.mean()) + rng_.normal(0, 0.05, n)
+    rows = [(f"c{i:03d}", 1, "2022-07-01", "2024-06-30", 100.0, "renewed", "2024-04-01", None) for i in range(n)]
+    frame = contracts.known_at(terms(rows).assign(term_months=24, discount_rate=discount), AS_OF)
+    moved = frame[["contract_id"]].assign(changed_on=pd.Timestamp("2024-07-01"), step=truth)
+    found, at_renewal = prices.renewals(frame, moved)
+    learned = prices.fit(found)
+    sd = np.sqrt(np.diag(learned.covariance))
+    assert at_renewal.all() and len(found) == n
+    assert (abs(learned.mean - [0.01, 0.7]) < 3 * sd).all() and sd[0] < 0.004 and sd[1] < 0.08
+    assert learned.own_sd == pytest.approx(0.05, rel=0.15)
+
+
+def test_a_few_renewals_without_a_change_prove_little():
+    alike, _ = renewed(np.zeros(4))
+    found, many = prices.fit(alike), prices.fit(renewed(np.zeros(200))[0])
+    assert found.mean[0] == 0 and np.sqrt(found.covariance[0, 0]) > 0.01 > np.sqrt(many.covariance[0, 0])
+    assert prices.fit(alike.iloc[:0]).renewals == 0
+    assert np.sqrt(prices.fit(alike.iloc[:2]).covariance[0, 0]) == prices.RISE_SD
+
+
+def test_a_change_of_price_in_mid_term_is_a_move_and_no_renewal():
+    found, made, _ = of_terms()
+    late = pd.DataFrame([("b", "2025-02-01", 100.0, 120.0, "price")], columns=CHANGES.columns)
+    moves = movement.moves(found, made, late, AS_OF)
+    assert moves.contracts.set_index("contract_id")["up"]["b"] == 1 and (moves.renewals["step"] == 0).all()
 
 
 def test_early_cancellation_has_its_own_risk():
@@ -415,7 +471,7 @@ def test_lapses_by_hand():
         "K": ["2023-08-01", "2024-01-05", "2024-03-05", "2024-07-05", "2024-08-05", "2024-12-31", "2025-01-01"],
     }
     lines = [(f"{c}{d}", c, d, "sale", 10, 1) for c, of in days.items() for d in of]
-    seen = lapse.lapses(order_lines(lines), found, AS_OF).rows.iloc[0]
+    seen = lapse.lapses(hist.purchase_days(order_lines(lines), AS_OF), found, AS_OF).rows.iloc[0]
     assert seen[["before", "after", "kept_before", "kept_after"]].tolist() == [4, 1, 2, 3]
 
 

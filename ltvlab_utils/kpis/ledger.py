@@ -23,6 +23,7 @@ import pandas as pd
 
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.periods import Period
+from ltvlab_utils.tables.kept import kept
 
 Tables = Mapping[str, ir.Table]
 MONEY = "decimal(18, 4)"
@@ -207,7 +208,7 @@ def open_ledger(tables: Tables, as_of: date, date_basis: str = "ordered") -> Led
     pieces, contracts_start = None, None
     if "contract_terms" in tables:
         terms = tables["contract_terms"].filter(lambda t: t.starts_on <= ibis.literal(as_of))
-        pieces = contract_pieces(terms, tables.get("contract_changes"))
+        pieces = kept(contract_pieces(terms, tables.get("contract_changes")), terms)
         contracts_start = _period(terms.starts_on.min().to_pandas())
     if start is None and contracts_start is None:
         raise Refused(
@@ -247,6 +248,7 @@ def open_ledger(tables: Tables, as_of: date, date_basis: str = "ordered") -> Led
             )
         )
     entries = parts[0] if len(parts) == 1 else parts[0].union(parts[1])
+    entries = kept(entries, tables["order_lines"] if lines is not None else pieces)
     return Ledger(as_of, start, contracts_start, months, entries, pieces, undated)
 
 

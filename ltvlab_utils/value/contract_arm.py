@@ -10,6 +10,7 @@ import pandas as pd
 
 from ltvlab_utils.models.hazard import HIGHEST, LOWEST
 from ltvlab_utils.value import movement as moving
+from ltvlab_utils.value import prices
 from ltvlab_utils.value import renewal_hazard as renewal
 from ltvlab_utils.value.calendar import at
 from ltvlab_utils.value.renewal_fits import term_class
@@ -42,7 +43,8 @@ def contract_arm(part, decisions, place, size, segment, fits, shared, horizon, d
     expansion, more, longest = np.zeros(shape), np.zeros(shape), end
     changed: list[dict] = []
     if rates is not None and fits.movement.known:
-        grown, fiscal_grown, steps = _changes(segment, fits.movement, rates, end, left, term, horizon, rng)
+        rise = _rises(part, fits.movement.prices, rates, rng)
+        grown, fiscal_grown, steps = _changes(segment, fits.movement, rates, end, left, term, rise, horizon, rng)
         expansion, fiscal = amount * grown, fiscal + amount * fiscal_grown
         changed = [{**one, "amount": one["amount"] * amount.ravel()[one["cell"] // draws]} for one in steps]
     if rates is not None:
@@ -123,10 +125,20 @@ def _spread(number: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, n
     return cell, rng.random(len(cell))
 
 
-def _changes(segment, movement, rates, end, left, term, horizon, rng) -> tuple[np.ndarray, np.ndarray, list[dict]]:
-    """Discounted and fiscal-year revenue, per unit of today's amount, that changes within CAP_MONTHS add, and the
-    changes as stretches. Each is a share of today's amount and stays until the contract ends; what goes down takes at
-    most all of it (the stretches do not know that)."""
+def _rises(part, found, rates, rng) -> tuple[np.ndarray, np.ndarray]:
+    """(contracts, draws) log change of the amount at the next renewal, and at each one after it (prices.py)."""
+    years, regained = part["term_months"].to_numpy(float) / 12, prices.depth(part["discount_rate"]) - found.usual
+    later = np.outer(years, rates["rise"])
+    own = found.own_sd * rng.standard_normal(later.shape) - found.own_sd**2 / 2
+    return later + np.outer(regained, rates["regain"]) + own, later
+
+
+def _changes(
+    segment, movement, rates, end, left, term, rise, horizon, rng
+) -> tuple[np.ndarray, np.ndarray, list[dict]]:
+    """Discounted and fiscal-year revenue, per unit of today's amount, that changes within CAP_MONTHS add, both
+    (contracts, draws), and the changes as stretches. Each is a share of today's amount and stays until the contract
+    ends; what goes down takes at most all of it (the stretches do not know that)."""
     level, plain = horizon.annuity(), horizon.annuity(discounted=False)
     fiscal_end = np.minimum(end, horizon.fiscal_months)
     cap = np.minimum(end, moving.CAP_MONTHS)
@@ -143,16 +155,15 @@ def _changes(segment, movement, rates, end, left, term, horizon, rng) -> tuple[n
         add += np.bincount(cell, step * (full.ravel()[cell] - at(level, when)), end.size).reshape(end.shape)
         late = np.minimum(when, horizon.fiscal_months)
         fiscal += np.bincount(cell, step * (fiscal_full.ravel()[cell] - at(plain, late)), end.size).reshape(end.shape)
-    rise = np.expm1(rates["price"])
     number = 0
     while (left + number * term < moving.CAP_MONTHS).any():
         when = np.where(left + number * term < moving.CAP_MONTHS, left + number * term, np.inf)
         when = np.minimum(when, end)  # nothing where it has ended before
-        add += rise * (full - at(level, when))
-        fiscal += rise * (fiscal_full - at(plain, np.minimum(when, fiscal_end)))
+        step = np.expm1(rise[min(number, 1)])
+        add += step * (full - at(level, when))
+        fiscal += step * (fiscal_full - at(plain, np.minimum(when, fiscal_end)))
         cell = np.arange(end.size)
-        risen = np.broadcast_to(rise, end.shape).ravel()
-        steps.append({"cell": cell, "begin": when.ravel(), "end": end.ravel(), "amount": risen})
+        steps.append({"cell": cell, "begin": when.ravel(), "end": end.ravel(), "amount": step.ravel()})
         number += 1
     return np.maximum(add, -full), np.maximum(fiscal, -fiscal_full), steps
 

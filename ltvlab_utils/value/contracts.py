@@ -130,9 +130,9 @@ def renewals_made(terms: pd.DataFrame) -> pd.DataFrame:
 
 def running(terms: pd.DataFrame, made: pd.DataFrame, as_of: date) -> pd.DataFrame:
     """One row a contract that runs after as-of: contract_id, customer_id, term_months, amount, cost_share,
-    renewals_made, months_left of the term (calendar months, 0 = its end is here), decided (renewed, churned, open:
-    the next decision), next_renewal_on, notice_due_on, overdue (its term has ended and no outcome is known).
-    `terms` are those of `amounts`."""
+    discount_rate of the term, renewals_made, months_left of the term (calendar months, 0 = its end is here), decided
+    (renewed, churned, open: the next decision), next_renewal_on, notice_due_on, overdue (its term has ended and no
+    outcome is known). `terms` are those of `amounts`."""
     end = pd.Timestamp(as_of)
     last = terms.groupby("contract_id", sort=True).tail(1)
     ended = last["outcome"].isin(["cancelled_early", "superseded"]) | (
@@ -149,6 +149,7 @@ def running(terms: pd.DataFrame, made: pd.DataFrame, as_of: date) -> pd.DataFram
             "term_months": last["term_months"].astype("int64"),
             "amount": last["amount"],
             "cost_share": last["cost_share"],
+            "discount_rate": last["discount_rate"],
             "renewals_made": last["renewals_made"].astype("int64"),
             "months_left": months_after(last["ends_on"], as_of).clip(lower=0.0),
             "decided": decided,

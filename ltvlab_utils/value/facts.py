@@ -137,7 +137,8 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date, counted: bool 
     histories = hist.empty()
     orders = tables.get("order_lines")
     if orders is not None:
-        histories = hist.histories(orders, people, as_of, settings.models.time_unit, segment_by).to_pandas()
+        days = hist.kept_days(orders, as_of)
+        histories = hist.histories(orders, people, as_of, settings.models.time_unit, segment_by, days).to_pandas()
         histories = histories.sort_values("customer_id", ignore_index=True)
         if len(histories) and histories["revenue_total"].sum() < 0 and not (histories["revenue_total"] > 0).any():
             raise Refused(
@@ -145,8 +146,8 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date, counted: bool 
                 f"{histories['revenue_total'].sum():,.0f}). Look at the sign of net_amount, and at kind."
             )
         frames.append(_order_money(orders, as_of))
-        months = months_of(hist.orders_by_month(orders, as_of).to_pandas(), histories, as_of, settings.models.time_unit)
-        report |= hist.report(orders, as_of).to_pandas().iloc[0].to_dict() if counted else {}
+        months = months_of(hist.orders_by_month(days).to_pandas(), histories, as_of, settings.models.time_unit)
+        report |= hist.report(orders, as_of, days).to_pandas().iloc[0].to_dict() if counted else {}
     running = _empty({"contract_id": "str", "customer_id": "str"})
     renewals, moves, looks, lapses, changes = running, None, None, None, None
     if "contract_terms" in tables:
@@ -162,7 +163,7 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date, counted: bool 
         moves = movement.moves(terms, renewals, changes, as_of)
         looks = decisions.sightings(terms, running, as_of)
         looks = pd.concat([looks, signals.signals(tables, looks)], axis=1)
-        lapses = lapse.lapses(orders, terms, as_of) if orders is not None else None
+        lapses = lapse.lapses(days, terms, as_of) if orders is not None else None
         costed = terms["cost"].notna()
         frames.append(
             terms.assign(costed=terms["revenue"].where(costed, 0.0), stop=terms["ends_on"])

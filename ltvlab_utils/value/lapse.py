@@ -15,7 +15,6 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from ltvlab_utils import histories as hist
 from ltvlab_utils.periods import add_months
 from ltvlab_utils.value.contracts import stop_of
 
@@ -54,11 +53,10 @@ def spans(terms: pd.DataFrame) -> pd.DataFrame:
     return ends.assign(ended=last.isin(["churned", "cancelled_early"])).reset_index()
 
 
-def lapses(order_lines: ir.Table, terms: pd.DataFrame, as_of: date) -> Lapses | None:
-    """Past lapses with complete windows; None without any. `terms`: known at as-of."""
+def lapses(days: ir.Table, terms: pd.DataFrame, as_of: date) -> Lapses | None:
+    """Past lapses with complete windows; None without any. `days`: purchase days at as-of; `terms`: known then."""
     held = spans(terms)
     window = pd.DateOffset(months=WINDOW)
-    days = hist.purchase_days(order_lines, as_of)
     days = days.filter(days.counts).select("customer_id", "day")
     start = days.day.min().to_pandas()
     if pd.isna(start) or held.empty:

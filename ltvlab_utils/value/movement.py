@@ -1,8 +1,8 @@
 """Contracts between their renewals (floor 2): early cancellation, more or less of the same, prices, further contracts.
 
 Three parts: the chance that a contract goes up, the chance that it goes down, and by how much; all by contract and
-month, each with its own uncertainty. Prices move at a renewal. Few events: gamma priors, whose weight is in
-contract-months; a segment's prior is what all segments show.
+month, each with its own uncertainty. What a renewal does to the amount is in prices.py. Few events: gamma priors, whose
+weight is in contract-months; a segment's prior is what all segments show.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from ltvlab_utils.value import prices
 from ltvlab_utils.value.calendar import month_index
 
 CAP_MONTHS = 24  # changes later than that are not counted: no growth goes on for ever
@@ -21,19 +22,19 @@ EARLY, UP, DOWN, CROSS = "early", "up", "down", "cross"
 RATES = {EARLY: 0.003, UP: 0.005, DOWN: 0.003, CROSS: 0.001}
 PRIOR_MONTHS, SEGMENT_MONTHS = 200.0, 400.0
 SIZE, SIZE_EVENTS = 0.15, 5.0  # prior mean of |log(after / before)|, and its weight in events
-PRICE_SD = 0.03  # prior of the mean log change of the amount at a renewal: normal around 0
 CROSS_SHARE = 0.4  # prior of a further contract's amount, as a share of what the customer pays already
 
 
 @dataclass(frozen=True)
 class Moves:
-    """What the past shows, by segment-free rows. `contracts`: customer_id, months, early, up, down, price_sum (of log
-    changes), renewals; `customers`: customer_id, months, further (contracts opened beside a running one); `sizes`: up
+    """What the past shows, by segment-free rows. `contracts`: customer_id, months, early, up, down; `customers`:
+    customer_id, months, further (contracts opened beside a running one); `renewals`: of prices.renewals; `sizes`: up
     and down -> |log changes|; `shares`: amounts of further contracts as a share of what was paid already; `unusable`:
-    changes from or to an amount of 0 or below; `term_months`: of further contracts, the median."""
+    changes from or to an amount of 0 or below; `known`: a record of changes is there."""
 
     contracts: pd.DataFrame
     customers: pd.DataFrame
+    renewals: pd.DataFrame
     sizes: dict[str, np.ndarray]
     shares: np.ndarray
     unusable: int
@@ -42,34 +43,36 @@ class Moves:
 
     def only(self, ids: set) -> Moves:
         keep = lambda t: t[t["customer_id"].isin(ids)].reset_index(drop=True)  # noqa: E731
-        return Moves(keep(self.contracts), keep(self.customers), self.sizes, self.shares, self.unusable, self.changes,
-                     self.known)  # fmt: skip
+        return Moves(keep(self.contracts), keep(self.customers), keep(self.renewals), self.sizes, self.shares,
+                     self.unusable, self.changes, self.known)  # fmt: skip
 
 
 def moves(terms: pd.DataFrame, made: pd.DataFrame, changes: pd.DataFrame | None, as_of: date) -> Moves:
     """Counts of what happened to contracts to date. `terms`: of contracts.amounts; `made`: of contracts.renewals_made;
     `changes`: contract_changes, None where it is not there."""
-    out = made[["contract_id", "customer_id"]].assign(
-        early=made["early"].astype("float64"),
-        renewals=(made["renewals_made"] - made["renewals_at_entry"]).astype("float64"),
-    )
+    out = made[["contract_id", "customer_id"]].assign(early=made["early"].astype("float64"))
     out["months"] = made["months"].astype("float64")
     sizes, unusable, count = {UP: np.zeros(0), DOWN: np.zeros(0)}, 0, 0
-    for column in (UP, DOWN, "price_sum"):
-        out[column] = 0.0
+    out[UP] = out[DOWN] = 0.0
+    steps = pd.DataFrame({"contract_id": [], "changed_on": [], "reason": [], "step": []}).astype(
+        {"contract_id": "str", "changed_on": "datetime64[us]", "reason": "str", "step": "float64"}
+    )
     if changes is not None:
         known = changes[pd.to_datetime(changes["changed_on"]) <= pd.Timestamp(as_of)]
         before, after = (pd.to_numeric(known[c]).astype("float64") for c in ("amount_before", "amount_after"))
         usable = (before > 0) & (after > 0) & known["contract_id"].isin(out["contract_id"])
-        step = np.log(after[usable] / before[usable])
-        of, price = known.loc[usable, "contract_id"], known.loc[usable, "reason"] == "price"
         unusable, count = int((~usable).sum()), int(usable.sum())
-        sizes = {UP: step[~price & (step > 0)].to_numpy(), DOWN: -step[~price & (step < 0)].to_numpy()}
-        for name, rows in ((UP, ~price & (step > 0)), (DOWN, ~price & (step < 0))):
-            out[name] = out["contract_id"].map(of[rows].value_counts()).fillna(0.0).astype("float64")
-        out["price_sum"] = out["contract_id"].map(step[price].groupby(of[price]).sum()).fillna(0.0).astype("float64")
+        steps = known.loc[usable, ["contract_id", "changed_on", "reason"]].reset_index(drop=True)
+        steps["changed_on"] = pd.to_datetime(steps["changed_on"])
+        steps["step"] = np.log(after[usable] / before[usable]).to_numpy()
+    of_price = steps[steps["reason"] == "price"]
+    renewals, at_renewal = prices.renewals(terms, of_price)
+    rest = steps.drop(index=of_price.index[at_renewal])
+    for name, rows in ((UP, rest[rest["step"] > 0]), (DOWN, rest[rest["step"] < 0])):
+        sizes[name] = rows["step"].abs().to_numpy(dtype=float)
+        out[name] = out["contract_id"].map(rows["contract_id"].value_counts()).fillna(0.0).astype("float64")
     customers, shares = _further(terms, as_of)
-    return Moves(out, customers, sizes, shares, unusable, count, changes is not None)
+    return Moves(out, customers, renewals, sizes, shares, unusable, count, changes is not None)
 
 
 def _further(terms: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, np.ndarray]:
@@ -93,12 +96,12 @@ def _further(terms: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, np.ndarray
 @dataclass(frozen=True)
 class Movement:
     """Posteriors. `rates`: (segment, what) -> (shape, months) of a gamma; `sizes`: what -> (mean, events, shape);
-    `price`: (mean, sd) of the log change at a renewal; `share`: (mean, number) of further contracts; `known`: a record
-    of changes is there (else amounts stay)."""
+    `prices` at renewals; `share`: (mean, number) of further contracts; `known`: a record of changes is there (else
+    amounts stay)."""
 
     rates: dict[tuple[str, str], tuple[float, float]]
     sizes: dict[str, tuple[float, float, float]]
-    price: tuple[float, float]
+    prices: prices.Prices
     share: tuple[float, float]
     known: bool
 
@@ -121,30 +124,16 @@ def fit(found: Moves, segment_of: pd.Series) -> Movement:
         spread = seen.std() / seen.mean() if len(seen) >= 5 else 0.7
         sizes[what] = (mean, SIZE_EVENTS + len(seen), float(np.clip(spread, 0.2, 1.0) ** -2))
     share = (CROSS_SHARE * SIZE_EVENTS + found.shares.sum()) / (SIZE_EVENTS + len(found.shares))
-    return Movement(rates, sizes, _price(found.contracts), (share, SIZE_EVENTS + len(found.shares)), found.known)
-
-
-def _price(contracts: pd.DataFrame) -> tuple[float, float]:
-    """Mean log change of the amount at a renewal, those without a change included; standard error from sums by contract
-    (renewals of one contract are not independent); posterior under Normal(0, PRICE_SD squared)."""
-    n, sums = contracts["renewals"].to_numpy(), contracts["price_sum"].to_numpy()
-    total, k = n.sum(), (n > 0).sum()
-    if k < 2:
-        return 0.0, PRICE_SD
-    mean = sums.sum() / total
-    variance = max(((sums - mean * n) ** 2).sum() / total**2 * k / (k - 1), 1e-12)
-    weight = PRICE_SD**2 / (PRICE_SD**2 + variance)
-    return float(mean * weight), float(np.sqrt(variance * weight))
+    return Movement(rates, sizes, prices.fit(found.renewals), (share, SIZE_EVENTS + len(found.shares)), found.known)
 
 
 def draw(movement: Movement, draws: int, rng: np.random.Generator, certain: bool = False) -> dict:
-    """Rates a month by (segment, what), mean sizes by what, `price` and `share`: arrays (draws,); with `certain` the
-    posterior means."""
+    """Rates a month by (segment, what), mean sizes by what, `rise`, `regain` and `share`: arrays (draws,); with
+    `certain` the posterior means."""
     gamma = lambda shape: np.full(draws, float(shape)) if certain else rng.standard_gamma(shape, draws)  # noqa: E731
     out: dict = {key: gamma(shape) / months for key, (shape, months) in sorted(movement.rates.items())}
     for what, (mean, events, shape) in sorted(movement.sizes.items()):
         out[what] = mean * gamma(events * shape) / (events * shape)
-    noise = 0.0 if certain else rng.standard_normal(draws)
-    out["price"] = movement.price[0] + movement.price[1] * noise + np.zeros(draws)
+    out |= prices.draw(movement.prices, draws, rng, certain)
     out["share"] = movement.share[0] * gamma(movement.share[1]) / movement.share[1]
     return out

@@ -19,7 +19,7 @@ from ltvlab_utils.value.drift import Drift, drift
 from ltvlab_utils.value.facts import Facts, months_of, orders_only
 from ltvlab_utils.value.futures import look_back
 
-MONTHS = (6, 12)  # before as-of
+MONTHS = (6, 9, 12)  # before as-of
 SEEN = 6  # months of data that an origin needs before it
 LOOK_BACK = 3  # names the random stream
 
@@ -39,23 +39,24 @@ def earlier(tables: Mapping[str, ir.Table], settings, as_of: date) -> list[Origi
     if "order_lines" not in tables:
         return []
     lines, people, models = tables["order_lines"], tables.get("customers"), settings.models
-    by_month = hist.orders_by_month(lines, as_of).to_pandas()
+    days = hist.kept_days(lines, as_of)
+    by_month = hist.orders_by_month(days).to_pandas()
     if not len(by_month):
         return []
     first = pd.Timestamp(by_month["month"].min())
-    days = hist.purchase_days(lines, as_of)
     found = []
     for months in MONTHS:
         cut = months_before(as_of, months)
         if pd.Timestamp(add_months(cut, -SEEN)) < first:
             continue
-        h = hist.histories(lines, people, cut, models.time_unit, models.segment_by).to_pandas()
+        then = hist.kept_days(lines, cut)
+        h = hist.histories(lines, people, cut, models.time_unit, models.segment_by, then).to_pandas()
         h = h.sort_values("customer_id", ignore_index=True)
         known = days.filter(days.counts, days.day <= ibis.literal(cut)).select("customer_id").distinct()
         later = days.filter(days.counts, days.day > ibis.literal(cut)).semi_join(known, "customer_id")
-        then = months_of(hist.orders_by_month(lines, cut).to_pandas(), h, cut, models.time_unit)
+        by_month = months_of(hist.orders_by_month(then).to_pandas(), h, cut, models.time_unit)
         horizon = Horizon.after(cut, months, settings.discount_rate_annual, settings.fiscal_year_start_month)
-        found.append(Origin(orders_only(h, cut, then), horizon, float(later.count().to_pandas())))
+        found.append(Origin(orders_only(h, cut, by_month), horizon, float(later.count().to_pandas())))
     return found
 
 
