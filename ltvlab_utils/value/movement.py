@@ -83,7 +83,7 @@ def _further(terms: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, np.ndarray
     span = span.reset_index().sort_values(["customer_id", "start", "contract_id"], ignore_index=True)
     span["stop"] = span["stop"].clip(upper=pd.Timestamp(as_of))
     by = span.groupby("customer_id", sort=True)
-    until = by["stop"].transform(lambda s: s.cummax().shift())
+    until = by["stop"].cummax().groupby(span["customer_id"], sort=True).shift()
     own = by["amount"].cumsum() - span["amount"]
     new = (span["first_term"] == 1) & (span["start"] < until)
     months = month_index(by["stop"].max() + pd.Timedelta(days=1)) - month_index(by["start"].min())
