@@ -21,7 +21,8 @@ def _in_force(draw: np.ndarray, months: np.ndarray, weights: np.ndarray, draws: 
 
 class Paths:
     """Watches `simulate` and keeps, by segment, draw and month after as-of: purchase_days, revenue and profit (not
-    discounted; profit on the value basis, revenue where cost is unknown) and value (discounted, as future_value)."""
+    discounted; profit on the value basis, revenue where cost is unknown) and value (discounted, as future_value). A row
+    counts as often as its weight says."""
 
     def __init__(self, horizon: Horizon, rates: Rates):
         self.horizon, self.rates = horizon, rates
@@ -40,6 +41,8 @@ class Paths:
         if "support_a_month" in parts:
             monthly, alive = parts["support_a_month"], parts["months_alive"]
             draw = np.tile(np.arange(draws), len(alive))
+            if "weight" in parts:
+                monthly = monthly * parts["weight"][:, None]
             support = _in_force(draw, alive.ravel(), monthly.ravel(), draws, grid)
             found["profit"] -= support
             found["value"] -= support * self._discount
@@ -52,6 +55,8 @@ class Paths:
         grid = self.horizon.months
         for s in parts["each_contract"]:
             draw, amount = s["cell"] % draws, s["amount"]
+            if "weight" in parts:
+                amount = amount * parts["weight"][s["cell"] // draws]
 
             def lasting(w, draw=draw, begin=s["begin"], end=s["end"]):
                 return _in_force(draw, end, w, draws, grid) - _in_force(draw, begin, w, draws, grid)
@@ -80,10 +85,21 @@ class Paths:
             profit = profit - amount * parts["cost_share"].ravel()[cell]
         if self.rates.value_basis == "net_profit":
             profit = profit - np.nan_to_num(self.rates.servicing_cost)
-        found["purchase_days"] += add()
+        number = None
+        if "weight" in parts:
+            number = parts["weight"][cell // draws]
+            amount, profit = amount * number, profit * number
+        found["purchase_days"] += add(number)
         found["revenue"] += add(amount)
         found["profit"] += add(profit)
         found["value"] += add(profit * self.horizon.discount(day))
+
+    def narrow(self, segment: str, factors: dict[str, float]) -> None:
+        """The draws of each metric of a segment brought nearer to their mean by a factor."""
+        for metric, factor in factors.items():
+            months = self._months[segment][metric]
+            mean = months.mean(axis=0)
+            self._months[segment][metric] = mean + (months - mean) * factor
 
     @property
     def segments(self) -> list[str]:
