@@ -10,6 +10,7 @@ valuation = evaluate(facts, fits, settings, rng) # ltv_by_customer, ltv_by_paren
 from ltvlab_utils.value.at_scale import evaluate
 from ltvlab_utils.value.choice import Fits
 from ltvlab_utils.value.cohorts import Cohorts
+from ltvlab_utils.value.cohorts_of_twins import watch_cohorts
 from ltvlab_utils.value.costs import Rates, rates, realised
 from ltvlab_utils.value.facts import READS, Facts
 from ltvlab_utils.value.fits import fit, model_card
@@ -35,4 +36,5 @@ __all__ = [
     "rates",
     "realised",
     "simulate",
+    "watch_cohorts",
 ]

@@ -34,18 +34,19 @@ from ltvlab_utils.value.costs import Pool, Rates, pool_of, rates
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.fits import Fits
 from ltvlab_utils.value.futures import COMPONENTS, HIGH, LOW, simulate, value_of
-from ltvlab_utils.value.paths import Paths
+from ltvlab_utils.value.paths import Paths, narrowed
 from ltvlab_utils.value.wide import PART
 
 HELD = 5_000  # twins whose draws wait for their customers
 CHUNK = 2_000  # customers whose draws are looked at together
 TOTALS = ("future_value", "fiscal_year_revenue", "fiscal_year_profit")
-METRICS = {**{t: t for t in TOTALS}, "purchase_days": "expected_orders", "revenue": "expected_order_revenue"}
-LEAST = 0.05  # of the variance of draws that is left at least
+METRICS = {**{t: t for t in TOTALS}, "revenue": "expected_order_revenue"}
+MONTHS = (3, 6, 12, 24)
 
 
 def evaluate(facts: Facts, fits: Fits, settings, rng: np.random.Generator, watch=()) -> result.Valuation:
-    """`result.evaluate`; of a large company ltv_by_customer and ltv_by_parent are tables of the engine."""
+    """`result.evaluate`; of a large company ltv_by_customer and ltv_by_parent are tables of the engine. A watcher that
+    has `begin` is given the `Company` first."""
     if facts.wide is None:
         return result.evaluate(facts, fits, settings, rng, watch)
     simulate_rng, alive_rng = rng.spawn(2)
@@ -55,7 +56,10 @@ def evaluate(facts: Facts, fits: Fits, settings, rng: np.random.Generator, watch
     company = Company.of(facts, fits, settings)
     alive = result.p_alive(facts, fits, alive_rng)
     renewals = result.next_renewals(facts, fits, alive_rng) if len(facts.contracts) else pd.DataFrame()
-    paths, spread = Paths(horizon, company.rates), _Spread(company)
+    for one in watch:
+        if hasattr(one, "begin"):
+            one.begin(company)
+    paths, spread = Paths(horizon, company.rates), _Spread(company, horizon)
     rows = _Rows(company, fits, settings, facts.customers["customer_id"].map(alive).to_numpy(float), renewals)
 
     def tell(*block) -> None:
@@ -125,32 +129,44 @@ def expected_spend(part: Facts, spends: dict[str, tuple[float, float, float]]) -
 
 class _Spread:
     """Watches `simulate` and adds up by how much the variance of a segment's draws is too large, since the customers of
-    a twin share its dice."""
+    a twin share its dice: of METRICS over the horizon, and of orders and their amounts until MONTHS after as-of."""
 
-    def __init__(self, company: Company):
+    def __init__(self, company: Company, horizon: Horizon):
         self._weight = company.facts.customers["weight"].to_numpy(float)
         self._squares = company.squares
+        self._months = np.array([*(m for m in MONTHS if m < horizon.months), horizon.months])
+        self._ends, self._grid = horizon.ends[self._months], np.arange(1, horizon.months + 1)
         self._less: dict[str, dict[str, float]] = {}
-        self._draws: dict[str, dict[str, np.ndarray]] = {}
+        self._until: dict[str, dict[str, np.ndarray]] = {}
 
     def __call__(self, segment: str, rows: np.ndarray, parts: dict) -> None:
         less = self._less.setdefault(segment, dict.fromkeys(METRICS, 0.0))
-        draws = self._draws.setdefault(segment, dict.fromkeys(METRICS, 0.0))
+        until = self._until.setdefault(segment, dict.fromkeys(("purchase_days", "revenue"), np.zeros(len(self._ends))))
         w = self._weight[rows]
+        more = {"purchase_days": w**2 - w, "revenue": w**2 - self._squares[rows]}
         for metric, name in METRICS.items():
-            alone = w if metric == "purchase_days" else self._squares[rows]
-            less[metric] += float((w**2 - alone) @ parts[name].var(axis=1))
-            draws[metric] = draws[metric] + w @ parts[name]
+            less[metric] += float(more["revenue"] @ parts[name].var(axis=1))
+        if (each := parts["each_order"]) is None:
+            return
+        size, draws, pieces = len(rows), parts["future_value"].shape[1], len(self._ends)
+        place = each["cell"] * pieces + np.searchsorted(self._ends, each["day"]).clip(max=pieces - 1)
+        for metric, amount in (("purchase_days", None), ("revenue", each["amount"])):
+            by_piece = np.bincount(place, amount, size * draws * pieces).reshape(size, draws, pieces)
+            until[metric] = until[metric] + more[metric] @ by_piece.cumsum(axis=2).var(axis=1)
 
     def narrow(self, segment: str, parts: dict[str, np.ndarray], paths: Paths) -> dict[str, np.ndarray]:
-        """The segment's totals with the variance that its customers have; its paths are brought to it likewise."""
-        factor = {}
-        for metric, draws in self._draws[segment].items():
-            found = draws.var()
-            factor[metric] = np.sqrt(max(1 - self._less[segment][metric] / found, LEAST)) if found > 0 else 1.0
-        money = dict.fromkeys(("profit", "value"), factor["future_value"])
-        paths.narrow(segment, {**money, **{m: factor[m] for m in ("purchase_days", "revenue")}})
-        return {t: parts[t].mean() + (parts[t] - parts[t].mean()) * factor[t] for t in TOTALS}
+        """The segment's totals with the variance that its customers have; its paths are brought to it likewise, value
+        and profit (which is not discounted) in the course of revenue."""
+        less, until = self._less[segment], self._until[segment]
+        own = lambda a, b: a / b if b > 0 else 0.0  # noqa: E731
+        of_revenue = {
+            "revenue": 1.0, "profit": own(less["future_value"], less["revenue"]),
+            "value": own(less["future_value"], until["revenue"][-1]),
+        }  # fmt: skip
+        found = {"purchase_days": until["purchase_days"]} | {m: f * until["revenue"] for m, f in of_revenue.items()}
+        for metric, at in found.items():
+            paths.narrow(segment, metric, np.interp(self._grid, np.append(0, self._months), np.append(0.0, at)))
+        return {name: narrowed(parts[name], less[name]) for name in TOTALS}
 
 
 class _Rows:

@@ -19,6 +19,16 @@ def _in_force(draw: np.ndarray, months: np.ndarray, weights: np.ndarray, draws: 
     return later[:, 1:] + add(weights * (months - whole))[:, :-1]
 
 
+LEAST = 0.05  # of the variance of draws that is left at least
+
+
+def narrowed(draws: np.ndarray, less: np.ndarray | float) -> np.ndarray:
+    """Draws (along the first axis) at the same mean with `less` variance."""
+    mean, found = draws.mean(axis=0), draws.var(axis=0)
+    share = np.divide(less, found, out=np.zeros(np.shape(found)), where=found > 0)
+    return mean + (draws - mean) * np.sqrt(np.maximum(1 - share, LEAST))
+
+
 class Paths:
     """Watches `simulate` and keeps, by segment, draw and month after as-of: purchase_days, revenue and profit (not
     discounted; profit on the value basis, revenue where cost is unknown) and value (discounted, as future_value). A row
@@ -94,12 +104,10 @@ class Paths:
         found["profit"] += add(profit)
         found["value"] += add(profit * self.horizon.discount(day))
 
-    def narrow(self, segment: str, factors: dict[str, float]) -> None:
-        """The draws of each metric of a segment brought nearer to their mean by a factor."""
-        for metric, factor in factors.items():
-            months = self._months[segment][metric]
-            mean = months.mean(axis=0)
-            self._months[segment][metric] = mean + (months - mean) * factor
+    def narrow(self, segment: str, metric: str, less: np.ndarray) -> None:
+        """Takes `less` (months,) from the variance of a segment's draws, cumulated until each month."""
+        total = narrowed(np.cumsum(self._months[segment][metric], axis=1), less)
+        self._months[segment][metric] = np.diff(total, axis=1, prepend=0.0)
 
     @property
     def segments(self) -> list[str]:
