@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -33,6 +32,7 @@ from ltvlab_utils.value.outcomes import outcomes, year_seen
 from ltvlab_utils.value.result import next_renewals
 from ltvlab_utils.value.scores import draw_scores, pit, point_scores
 from ltvlab_utils.value.tracking import tracking
+from ltvlab_utils.value.wide import PER_CUSTOMER, sampled, size_of
 
 HORIZONS, STEPS, ORIGINS = (12, 6, 3), (12, 6, 3, 1), 3
 LEAST = 6  # months of data that the earliest cut must have seen
@@ -94,22 +94,6 @@ def _first_day(tables: Mapping[str, ir.Table], as_of: date) -> date | None:
         if not pd.isna(first) and pd.Timestamp(first).date() <= as_of:
             return pd.Timestamp(first).date()
     return None
-
-
-def _sampled(tables: Mapping[str, ir.Table], rng: np.random.Generator) -> tuple[dict[str, ir.Table], int | None]:
-    """The tables of at most CUSTOMERS customers: those whose salted digest comes first, the same on every engine."""
-    ids = None
-    for table in tables.values():
-        own = table.select("customer_id").distinct() if "customer_id" in table.columns else None
-        ids = own if ids is None else ids if own is None else ids.union(own, distinct=True)
-    if int(ids.count().to_pandas()) <= CUSTOMERS:
-        return dict(tables), None
-    salt = f"{int(rng.integers(2**63))}:"
-    order = (ibis.literal(salt) + ids.customer_id).hexdigest("md5")
-    kept = ids.mutate(place=order).order_by("place").limit(CUSTOMERS).select("customer_id").to_pandas()
-    kept = ibis.memtable(kept.sort_values("customer_id", ignore_index=True))
-    part = {n: t.semi_join(kept, "customer_id") if "customer_id" in t.columns else t for n, t in tables.items()}
-    return part, CUSTOMERS
 
 
 class _Keep:
@@ -288,7 +272,8 @@ def look_back(tables: Mapping[str, ir.Table], settings, as_of: date, rng: np.ran
     if not cuts:
         return none
     sample_rng, *rngs = rng.spawn(1 + len(cuts))
-    part, sampled = _sampled({n: t for n, t in tables.items() if n in READS and n != "receivables"}, sample_rng)
+    read = {n: t for n, t in tables.items() if n in READS and n != "receivables"}
+    part, drawn = sampled(read, CUSTOMERS, sample_rng, keep=size_of(tables) > PER_CUSTOMER)
     ends = [months_before(as_of, _months_between(cut, as_of) - months) for cut in cuts]
     came = outcomes(part, list(zip(cuts, ends, strict=True)), as_of)
     scores, latest = [], None
@@ -306,4 +291,4 @@ def look_back(tables: Mapping[str, ir.Table], settings, as_of: date, rng: np.ran
     if len(facts.histories):
         track = tracking(part["order_lines"], facts.histories, fits, cut, as_of, settings.models.time_unit)
     table = pd.concat(scores, ignore_index=True)[columns].dropna(subset="value").reset_index(drop=True)
-    return Record(table, pd.concat(tenths, ignore_index=True), track, months, sampled)
+    return Record(table, pd.concat(tenths, ignore_index=True), track, months, drawn)

@@ -198,8 +198,20 @@ def orders_by_month(days: ir.Table) -> ir.Table:
     return days.group_by("month").aggregate(orders=lambda t: t.count()).order_by("month")
 
 
+def weights(frame: pd.DataFrame) -> np.ndarray | None:
+    """Customers that each row stands for; None where each is one."""
+    return frame["weight"].to_numpy(float) if "weight" in frame else None
+
+
+def customers(frame: pd.DataFrame) -> int:
+    """Customers behind the rows."""
+    return int(frame["weight"].sum()) if "weight" in frame else len(frame)
+
+
 def distinct(frame: pd.DataFrame) -> pd.DataFrame:
     """Distinct (frequency, recency, T) in order, with `weight` = customers that share it. Models fit on these."""
+    if "weight" in frame:
+        return frame.groupby(["frequency", "recency", "T"], sort=True)["weight"].sum().reset_index()
     return frame.groupby(["frequency", "recency", "T"], sort=True).size().rename("weight").reset_index()
 
 

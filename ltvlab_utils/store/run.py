@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
+import tempfile
 import warnings
 import zlib
 from datetime import date
@@ -24,6 +26,7 @@ from ltvlab_utils.store import atomic, layout, parquet, publish
 from ltvlab_utils.tables import check_frame, check_table, contract_of
 
 KERNEL_VARIABLE = "LTVLAB_PREFIX"
+ENGINE_MEMORY = "4GB"
 
 
 class Run:
@@ -72,8 +75,10 @@ class Run:
 
     @cached_property
     def connection(self) -> ibis.BaseBackend:
-        """The engine of this run: DuckDB in memory."""
-        return ibis.duckdb.connect()
+        """The engine of this run: DuckDB in memory, of which it takes ENGINE_MEMORY at most; what is more goes to a
+        folder of its own below TMPDIR, which it removes."""
+        spill = Path(tempfile.gettempdir()) / f"ltvlab-engine-{os.getpid()}-{secrets.token_hex(4)}"
+        return ibis.duckdb.connect(memory_limit=ENGINE_MEMORY, temp_directory=str(spill))
 
     def rng(self, step: str, table: str) -> np.random.Generator:
         """The random stream of one step and table; no stream is shared."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from ltvlab_utils import histories as hist
 from ltvlab_utils.i18n import compact, decimal, knows, money, money_range, percent, say, whole
 from ltvlab_utils.value.answers_record import cohorts, looked_back, record, renewals, sealed, tracked
 from ltvlab_utils.value.choice import Fits
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.result import Valuation
+from ltvlab_utils.value.summaries import concentration, leaders, notes, sums_of_bounds
 
 __all__ = [
     "cohorts", "concentration", "fit", "frequency_check", "histories", "looked_back", "models", "opinions", "record",
@@ -32,29 +35,22 @@ def frequency_check(facts: Facts, fits: Fits) -> pd.DataFrame:
     expected = np.zeros(len(EDGES))
     n = np.arange(EDGES[-1])
     for segment, choice in fits.orders.items():
-        ages = h.loc[h["model_segment"] == segment, "T"]
+        own = h[h["model_segment"] == segment]
+        ages, count = own["T"], own["weight"] if "weight" in h else pd.Series(1, own.index)
         step = max(ages.max() / AGES, 1e-9) if ages.nunique() > AGES else None
         ages = (ages / step).round() * step if step else ages
-        for age, customers in ages.value_counts(sort=False).sort_index().items():
+        for age, customers in count.groupby(ages).sum().items():
             p = np.asarray(choice.model.probability_of_n_purchases(n, max(float(age), 1e-9)))
             classes = np.add.reduceat(p, EDGES[:-1])
             expected += customers * np.append(classes, max(1 - p.sum(), 0.0))
-    actual = np.histogram(h["frequency"], bins=[*EDGES, np.inf])[0]
+    actual = np.histogram(h["frequency"], bins=[*EDGES, np.inf], weights=hist.weights(h))[0]
     return pd.DataFrame({"label": labels, "actual": actual, "expected": expected})
 
 
-def concentration(by_customer: pd.DataFrame) -> pd.DataFrame:
-    """Cumulated share of positive future value by share of customers, most valuable first: customers, value."""
-    values = np.sort(by_customer["future_value"].clip(lower=0).to_numpy())[::-1]
-    total = values.sum() or 1.0
-    share = np.arange(len(values) + 1) / max(len(values), 1)
-    return pd.DataFrame({"customers": share, "value": np.append(0.0, np.cumsum(values)) / total})
-
-
-def top(by_customer: pd.DataFrame, rows: int = 10) -> pd.DataFrame:
+def top(by_customer: pd.DataFrame | ir.Table, rows: int = 10) -> pd.DataFrame:
     """The most valuable customers, by id, in whole currency units."""
     columns = ["future_value", "future_value_low", "future_value_high", "realised_profit", "acquisition_cost", "ltv"]
-    first = by_customer.sort_values(["future_value", "customer_id"], ascending=[False, True]).head(rows)
+    first = leaders(by_customer, rows)
     shown = first[["customer_id", "model_segment", "basis", "p_alive", "p_renew_next"]].round(2)
     return shown.join(first[columns].round(0)).reset_index(drop=True)
 
@@ -70,10 +66,9 @@ def opinions(card: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
-def remarks(by_customer: pd.DataFrame, language: str = "en") -> pd.DataFrame:
+def remarks(by_customer: pd.DataFrame | ir.Table, language: str = "en") -> pd.DataFrame:
     """Remarks by number of customers: note, customers, words."""
-    codes = by_customer["note"].dropna().str.split(",").explode()
-    count = codes.value_counts().rename_axis("note").reset_index(name="customers")
+    count = notes(by_customer)
     count = count.sort_values(["customers", "note"], ascending=[False, True], ignore_index=True)
     words = [say(f"note.{c}", language) if knows(f"note.{c}") else c for c in count["note"]]
     return count.assign(words=words)
@@ -84,15 +79,17 @@ def histories(facts: Facts, settings, language: str = "en") -> str:
     h, report = facts.histories, facts.report
     if h.empty:
         return say("note.ltv_no_orders", language)
-    again = h[h["frequency"] > 0]
+    again = facts.some_histories
+    again = again[again["frequency"] > 0]
+    customers, repeaters = hist.customers(h), hist.customers(h[h["frequency"] > 0])
     unit = 7.0 if settings.models.time_unit == "week" else 1.0
     gap = float((again["recency"] * unit / again["frequency"]).median()) if len(again) else np.nan
     said = say(
         "note.ltv_histories",
         language,
-        customers=whole(len(h), language),
-        repeaters=whole(len(again), language),
-        share=percent(len(again) / len(h), language, 0),
+        customers=whole(customers, language),
+        repeaters=whole(repeaters, language),
+        share=percent(repeaters / customers, language, 0),
         gap=compact(gap, language),
     )
     left = say(
@@ -108,6 +105,9 @@ def histories(facts: Facts, settings, language: str = "en") -> str:
     lines = [said, left]
     if facts.renewals.empty:
         lines.append(say("note.ltv_no_contracts", language))
+    if facts.wide is not None:
+        twins, sample = whole(len(facts.customers), language), whole(len(facts.some_histories), language)
+        lines.append(say("note.ltv_twins", language, twins=twins, sample=sample))
     return "\n".join(lines)
 
 
@@ -135,7 +135,7 @@ def models(fits: Fits, card: pd.DataFrame, language: str = "en") -> str:
 
 def spend_and_frequency(facts: Facts, language: str = "en") -> str:
     """Whether those who buy often spend more or less per purchase day: Spearman's rank correlation within segments."""
-    h = facts.histories
+    h = facts.some_histories
     h = h[(h["frequency"] > 0) & (h["monetary_value"] > 0)]
     ranks = h.groupby("model_segment")[["frequency", "monetary_value"]].rank(pct=True)
     if len(h) < FEW or ranks.std().min() == 0:
@@ -159,9 +159,10 @@ def worth(valuation: Valuation, settings, language: str = "en") -> str:
     """How concentrated value is."""
     by = valuation.by_customer
     curve = concentration(by)
-    if by.empty or not by["future_value"].max() > 0:
+    first = leaders(by, 1)
+    if first.empty or not first["future_value"].iloc[0] > 0:
         return say("note.nothing_to_value", language)
-    first = by.loc[by["future_value"].idxmax()]
+    first = first.iloc[0]
     return say(
         "note.ltv_concentration",
         language,
@@ -174,7 +175,6 @@ def worth(valuation: Valuation, settings, language: str = "en") -> str:
 def total(valuation: Valuation, settings, language: str = "en") -> str:
     """What the base is worth with its interval, and why bounds do not add up."""
     row = valuation.totals.set_index("scope").loc["company"]
-    by = valuation.by_customer
     return say(
         "note.ltv_total",
         language,
@@ -182,12 +182,12 @@ def total(valuation: Valuation, settings, language: str = "en") -> str:
         basis=say(f"basis.{valuation.rates.value_basis}", language),
         value=money(row["value"], language, settings.currency),
         low_high=money_range(row["low"], row["high"], language, settings.currency),
-        naive=money_range(by["future_value_low"].sum(), by["future_value_high"].sum(), language, settings.currency),
+        naive=money_range(*sums_of_bounds(valuation.by_customer), language, settings.currency),
         noise=percent(valuation.noise, language, 1),
     )
 
 
-def unknown(by_customer: pd.DataFrame, language: str = "en") -> str:
+def unknown(by_customer: pd.DataFrame | ir.Table, language: str = "en") -> str:
     """What the values do not know, by number of customers."""
     lines = [
         say("note.ltv_unknown", language, count=whole(r.customers, language), words=r.words)

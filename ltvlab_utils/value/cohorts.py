@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 
 import ibis
 import ibis.expr.types as ir
@@ -46,18 +47,21 @@ def starts(facts: Facts, horizon_months: int) -> pd.DataFrame:
     return out.assign(until=until, known=known).reset_index(drop=True)
 
 
-def _discounted(table: ir.Table, day: ir.Value, who: ir.Table, delta: float, as_of: date, **amounts) -> pd.DataFrame:
-    """Sums by customer of `amounts` (name -> column) from the start to the end of its horizon, discounted to the
-    start."""
+def discounted(
+    table: ir.Table, day: ir.Value, who: ir.Table, delta: float, as_of: date, by: str | list[str] = "customer_id",
+    **amounts,
+) -> pd.DataFrame:  # fmt: skip
+    """Sums by customer (or by other columns of `who`) of `amounts` (name -> column) from the start to the end of its
+    horizon, discounted to the start."""
     rows = table.select("customer_id", day=day.cast("date"), **amounts).inner_join(who, "customer_id")
     rows = rows.filter(rows.day <= ibis.literal(as_of), rows.day >= rows.started_on, rows.day < rows.until)
     factor = (rows.day.delta(rows.started_on, unit="day").cast("float64") * (-delta / DAYS_PER_YEAR)).exp()
     rows = rows.mutate(**{n: (rows[n].cast("float64") * factor).cast(EXACT) for n in amounts})
-    sums = rows.group_by("customer_id").aggregate(**{n: rows[n].sum().cast("float64") for n in amounts})
-    return sums.to_pandas().set_index("customer_id")
+    sums = rows.group_by(by).aggregate(**{n: rows[n].sum().cast("float64") for n in amounts})
+    return sums.to_pandas().set_index(by)
 
 
-def _past_contracts(tables: Mapping[str, ir.Table], who: pd.DataFrame, delta: float, as_of: date) -> pd.DataFrame:
+def past_contracts(tables: Mapping[str, ir.Table], who: pd.DataFrame, delta: float, as_of: date) -> pd.DataFrame:
     """Revenue and cost (of what has one) of contracts to date by customer, each term spread evenly over its days:
     revenue, cost, uncosted."""
     terms = contracts.known_at(tables["contract_terms"].select(contracts.TERM_COLUMNS).to_pandas(), as_of)
@@ -82,40 +86,50 @@ def _past_contracts(tables: Mapping[str, ir.Table], who: pd.DataFrame, delta: fl
 def past(tables: Mapping[str, ir.Table], facts: Facts, found: Rates, who: pd.DataFrame, delta: float) -> np.ndarray:
     """Value to date of the customers of `who` within their horizon, discounted to the start, on the value basis; lines
     and terms without an own cost take the customer's or segment's cost share, as in realised_profit."""
-    ids, as_of = who["customer_id"], facts.as_of
+    ids = who["customer_id"]
     place = pd.Series(np.arange(len(facts.customers)), facts.customers["customer_id"])[ids].to_numpy()
     spine = who[["customer_id", "started_on", "until"]]
     engine = ibis.memtable(spine.assign(started_on=spine["started_on"].dt.date, until=spine["until"].dt.date))
     engine = engine.mutate(started_on=engine.started_on.cast("date"), until=engine.until.cast("date"))
-    of = lambda frame, column: frame[column].reindex(ids).fillna(0.0).to_numpy(dtype=float)  # noqa: E731
-    revenue, cost = np.zeros(len(who)), np.zeros(len(who))
-    days = np.zeros(len(who))
+    terms = past_contracts(tables, spine, delta, facts.as_of) if "contract_terms" in tables else None
+    off = bool(np.isfinite(facts.customers["written_off"]).any())
+    return past_by(tables, found, place, engine, terms, off, ids, "customer_id", delta, facts.as_of)
+
+
+def past_by(
+    tables: Mapping[str, ir.Table], found: Rates, place: np.ndarray, engine: ir.Table, terms: pd.DataFrame | None,
+    off: bool, index: pd.Index | pd.Series, by: str | list[str], delta: float, as_of: date,
+) -> np.ndarray:  # fmt: skip
+    """`past` summed `by` columns of `engine` (customer_id, started_on, until and those columns), in the order of
+    `index`; `place` of each row of `index` in `found`; `terms`: `past_contracts` by the same columns; `off`: write-offs
+    are kept."""
+    of = lambda frame, column: frame[column].reindex(index).fillna(0.0).to_numpy(dtype=float)  # noqa: E731
+    sums_of = partial(discounted, who=engine, delta=delta, as_of=as_of, by=by)
+    revenue, cost = np.zeros(len(index)), np.zeros(len(index))
+    days = np.zeros(len(index))
     lines = tables.get("order_lines")
     if lines is not None:
         lines = lines.filter(lines.status == "confirmed")
         uncosted = ibis.ifelse(lines.cost_amount.isnull(), lines.net_amount, 0)
-        sums = _discounted(
-            lines, lines.ordered_at, engine, delta, as_of, net=lines.net_amount, cost=lines.cost_amount, rest=uncosted
-        )
+        sums = sums_of(lines, lines.ordered_at, net=lines.net_amount, cost=lines.cost_amount, rest=uncosted)
         revenue += of(sums, "net")
         cost += of(sums, "cost") + of(sums, "rest") * np.nan_to_num(found.cost_share[place])
         bought = hist.purchase_days(lines, as_of)
         bought = bought.filter(bought.counts)
-        days = of(_discounted(bought, bought.day, engine, delta, as_of, n=ibis.literal(1)), "n")
-    if "contract_terms" in tables:
-        sums = _past_contracts(tables, spine, delta, as_of)
-        revenue += of(sums, "revenue")
-        cost += of(sums, "cost") + of(sums, "uncosted") * np.nan_to_num(found.contract_share[place])
+        days = of(sums_of(bought, bought.day, n=ibis.literal(1)), "n")
+    if terms is not None:
+        revenue += of(terms, "revenue")
+        cost += of(terms, "cost") + of(terms, "uncosted") * np.nan_to_num(found.contract_share[place])
     if found.value_basis == "revenue":
         return revenue
     if found.value_basis == "gross_profit":
         return revenue - cost
     value = revenue - cost - np.nan_to_num(found.servicing_cost) * days
     support = tables["support_costs"]
-    value -= of(_discounted(support, support.occurred_on, engine, delta, as_of, c=support.cost_amount), "c")
-    if np.isfinite(facts.customers["written_off"]).any():
+    value -= of(sums_of(support, support.occurred_on, c=support.cost_amount), "c")
+    if off:
         bills = tables["receivables"]
-        return value - of(_discounted(bills, bills.invoiced_on, engine, delta, as_of, w=bills.written_off), "w")
+        return value - of(sums_of(bills, bills.invoiced_on, w=bills.written_off), "w")
     return value - np.nan_to_num(found.credit_loss_rate) * revenue
 
 
@@ -195,15 +209,21 @@ class Cohorts:
     @property
     def table(self) -> pd.DataFrame:
         """The cohort_ltv contract: means a customer; low and high from totals of draws."""
-        columns = contract_of("cohort_ltv").names
         if not len(self._who):
-            return pd.DataFrame(columns=columns)
+            return pd.DataFrame(columns=contract_of("cohort_ltv").names)
         out = self._groups.agg(customers=("customer_id", "size"), past=("past", "sum")).reset_index()
-        future = np.zeros((len(out), 1)) if self._future is None else self._future
-        mean = (out["past"].to_numpy()[:, None] + future) / out["customers"].to_numpy()[:, None]
-        low, high = np.quantile(mean, [0.10, 0.90], axis=1)
         costs = self._facts.customers.set_index("customer_id")["acquisition_cost"]
         cost = self._who["customer_id"].map(costs).groupby(self._who["group"])
-        known = (cost.count() >= COVERAGE * cost.size()).to_numpy()
-        cac = cost.mean().where(known).to_numpy()
-        return out.assign(value=mean.mean(axis=1), low=low, high=high, acquisition_cost=cac)[columns]
+        return cohort_table(out, self._future, cost.mean(), cost.count())
+
+
+def cohort_table(sums: pd.DataFrame, future: np.ndarray | None, cost: pd.Series, known: pd.Series) -> pd.DataFrame:
+    """cohort_ltv from acquisition_channel, cohort, customers and past by group (`sums`), draws of the future (groups,
+    draws), mean acquisition cost and the number of customers with one."""
+    future = np.zeros((len(sums), 1)) if future is None else future
+    customers = sums["customers"].to_numpy()
+    mean = (sums["past"].to_numpy()[:, None] + future) / customers[:, None]
+    low, high = np.quantile(mean, [0.10, 0.90], axis=1)
+    cac = cost.where((known >= COVERAGE * customers).to_numpy()).to_numpy()
+    out = sums.assign(value=mean.mean(axis=1), low=low, high=high, acquisition_cost=cac)
+    return out[contract_of("cohort_ltv").names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,66 +34,139 @@ class Rates:
     pooled_margin: np.ndarray
 
 
-def _by_segment(customers: pd.DataFrame, above: str, below: str) -> np.ndarray:
-    """Ratio of sums of the customer's segment; of all customers where the segment has nothing."""
+@dataclass(frozen=True)
+class Pool:
+    """What all customers together say of cost. `sums` of SUMMED; by segment: cost per revenue of orders and of
+    `contracts`, `support` cost a month; `within` and `between`: variance of cost shares of order dates within customers
+    and between them; `running`: contracts run."""
+
+    sums: pd.Series
+    orders: pd.Series
+    contracts: pd.Series
+    support: pd.Series
+    within: float
+    between: float
+    running: bool
+
+
+SUMMED = ["gross_amount", "gross_costed", "contract_revenue", "costed_contract_revenue"]
+RATIOS = ["order_cost", "costed_revenue", "contract_cost", "costed_contract_revenue", "support_year", "months"]
+
+
+def _ratio(customers: pd.DataFrame, above: str, below: str) -> pd.Series:
+    """Ratio of sums by segment; of all customers where the segment has nothing."""
     sums = customers.groupby("model_segment")[[above, below]].sum()
     total = sums.sum()
     overall = total[above] / total[below] if total[below] > 0 else np.nan
-    ratio = (sums[above] / sums[below].where(sums[below] > 0)).fillna(overall)
-    return customers["model_segment"].map(ratio).to_numpy(dtype=float)
+    return (sums[above] / sums[below].where(sums[below] > 0)).fillna(overall)
 
 
-def _order_shares(c: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Shrunken cost share of orders and its sd.
+def _of(c: pd.DataFrame, ratio: pd.Series) -> np.ndarray:
+    return c["model_segment"].map(ratio).to_numpy(dtype=float)
 
-    One-way analysis of variance of the cost shares of order dates: within-customer variance w, between-customer
-    variance b. share_i = (n_i b own_i + w segment) / (n_i b + w), own_i = cost_i / revenue_i over n_i dates; it may
+
+def _dates(c: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Order dates with a cost share of each customer, the mean share over them, and its squares about that mean."""
+    n = np.where(c["costed_revenue"] > 0, c["share_days"].to_numpy(), 0.0)
+    mean = np.divide(c["share_sum"], n, out=np.zeros(len(c)), where=n > 0)
+    return n, mean, np.where(n > 0, np.maximum(c["share_squares"] - n * mean**2, 0.0), 0.0)
+
+
+def _variances(dates: float, squared: float, customers: float, inside: float, about: float) -> tuple[float, float]:
+    """One-way analysis of variance of the cost shares of order dates: variance within and between customers. `squared`:
+    sum of squared numbers of dates; `inside`: squares about customers' means; `about`: squares of those, weighted by
+    dates, about the segment's share."""
+    w = inside / (dates - customers) if dates - customers >= 20 else MARGIN_SD**2
+    w = max(float(w), 1e-6)
+    b = (about - (customers - 1) * w) / (dates - squared / dates) if customers >= 10 else MARGIN_SD**2
+    return w, max(float(b), 1e-6)
+
+
+def pool(facts: Facts) -> Pool:
+    """The pool of all customers of `facts`."""
+    c = facts.customers.assign(months=_support_months(facts))
+    orders = _ratio(c, "order_cost", "costed_revenue")
+    n, mean, inside = _dates(c)
+    some = n > 0
+    about = (n * (mean - _of(c, orders)) ** 2)[some].sum()
+    within, between = _variances(n.sum(), (n**2).sum(), some.sum(), inside[some].sum(), about)
+    return Pool(
+        c[SUMMED].sum(), orders, _ratio(c, "contract_cost", "costed_contract_revenue"),
+        _ratio(c, "support_year", "months"), within, between, len(facts.contracts) > 0,
+    )  # fmt: skip
+
+
+def pool_of(parts: Iterable[Facts]) -> Pool:
+    """The pool of customers that come in parts, from sums by segment."""
+    sums, running = None, False
+    for part in parts:
+        c = part.customers.assign(months=_support_months(part))
+        n, mean, inside = _dates(c)
+        c = c[["model_segment", *dict.fromkeys(SUMMED + RATIOS)]].assign(
+            dates=n, squared=n**2, some=(n > 0).astype(float), inside=inside, mean=n * mean, mean_squared=n * mean**2
+        )
+        own = c.groupby("model_segment").sum()
+        sums = own if sums is None else sums.add(own, fill_value=0.0)
+        running = running or len(part.contracts) > 0
+    c = sums.reset_index()
+    orders = _ratio(c, "order_cost", "costed_revenue")
+    of = np.nan_to_num(_of(c, orders))
+    about = (c["mean_squared"] - 2 * of * c["mean"] + of**2 * c["dates"]).sum()
+    total = sums.sum()
+    within, between = _variances(total["dates"], total["squared"], total["some"], total["inside"], about)
+    return Pool(
+        total[SUMMED], orders, _ratio(c, "contract_cost", "costed_contract_revenue"),
+        _ratio(c, "support_year", "months"), within, between, running,
+    )  # fmt: skip
+
+
+def _order_shares(c: pd.DataFrame, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
+    """Shrunken cost share of orders and its sd, with w the variance within customers and b between them.
+
+    share_i = (n_i b own_i + w segment) / (n_i b + w), own_i = cost_i / revenue_i over n_i dates; it may
     pass 1 (a customer served at a loss). sd_i = (n_i / w + 1 / b)^(-1/2).
     """
-    segment = _by_segment(c, "order_cost", "costed_revenue")
+    segment = _of(c, pool.orders)
     n = c["share_days"].to_numpy()
     own = np.where(c["costed_revenue"] > 0, c["order_cost"] / c["costed_revenue"].where(c["costed_revenue"] > 0), 0.0)
     own, n = np.clip(np.nan_to_num(own), -10, 10), np.where(c["costed_revenue"] > 0, n, 0.0)
-    mean = np.divide(c["share_sum"], n, out=np.zeros(len(c)), where=n > 0)
-    dates, customers = n.sum(), (n > 0).sum()
-    inside = np.maximum(c["share_squares"] - n * mean**2, 0.0)[n > 0].sum()
-    w = inside / (dates - customers) if dates - customers >= 20 else MARGIN_SD**2
-    w = max(float(w), 1e-6)
-    if customers >= 10:
-        spread = (n * (mean - segment) ** 2)[n > 0].sum() - (customers - 1) * w
-        b = spread / (dates - (n**2).sum() / dates)
-    else:
-        b = MARGIN_SD**2
-    b = max(float(b), 1e-6)
+    w, b = pool.within, pool.between
     return (n * b * own + w * segment) / (n * b + w), np.sqrt(1 / (n / w + 1 / b))
 
 
-def _support(facts: Facts) -> tuple[np.ndarray, np.ndarray]:
-    """Support cost a month alive: (cost of the last 12 months + k * segment rate) / (months + k), k =
-    SUPPORT_PRIOR_MONTHS; months = those of the last 12 in which the customer was there. Gamma shape: entries + 1."""
+def _support_months(facts: Facts) -> pd.Series:
+    """Months of the last 12 in which each customer was there."""
     c, as_of = facts.customers, pd.Timestamp(facts.as_of)
     start = c[["first_order_line_on", "first_contract_on"]].min(axis=1)
     orders = c["customer_id"].isin(facts.histories["customer_id"]) & c["first_order_line_on"].notna()
     stop = c["last_contract_on"].where(~orders, as_of).clip(upper=as_of)
     year_ago = pd.Timestamp(add_months(facts.as_of, -12))
-    months = ((stop - start.clip(lower=year_ago)).dt.days / (365.25 / 12)).clip(lower=0.0).fillna(0.0)
-    segment = _by_segment(c.assign(months=months), "support_year", "months")
+    return ((stop - start.clip(lower=year_ago)).dt.days / (365.25 / 12)).clip(lower=0.0).fillna(0.0)
+
+
+def _support(facts: Facts, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
+    """Support cost a month alive: (cost of the last 12 months + k * segment rate) / (months + k), k =
+    SUPPORT_PRIOR_MONTHS; months = those of the last 12 in which the customer was there. Gamma shape: entries + 1."""
+    c, months = facts.customers, _support_months(facts)
+    segment = _of(c, pool.support)
     k = SUPPORT_PRIOR_MONTHS
     rate = (c["support_year"].to_numpy() + k * segment) / (months.to_numpy() + k)
     return np.nan_to_num(rate), c["support_entries"].to_numpy() + 1.0
 
 
-def rates(facts: Facts, settings) -> Rates:
+def rates(facts: Facts, settings, of_all: Pool | None = None) -> Rates:
     """What is known of cost, and with it the value basis: net_profit only where cost and support cost are known,
     gross_profit where cost is, else revenue; never more than `settings.value_basis` asks for. A margin that a person
-    assumed counts as cost and is noted `margin_assumed`."""
+    assumed counts as cost and is noted `margin_assumed`. `of_all`: the pool of all customers where `facts` hold a part
+    of them."""
+    of_all = of_all or pool(facts)
     c, wanted = facts.customers, settings.value_basis
     n, notes = len(c), []
     nothing = np.full(n, np.nan)
-    sums = c[["gross_amount", "gross_costed", "contract_revenue", "costed_contract_revenue"]].sum()
+    sums = of_all.sums
     orders_known = sums["gross_costed"] >= COVERAGE * sums["gross_amount"]
     contracts_known = sums["costed_contract_revenue"] >= COVERAGE * sums["contract_revenue"]
-    has_orders, has_contracts = sums["gross_amount"] > 0, sums["contract_revenue"] > 0 or len(facts.contracts) > 0
+    has_orders, has_contracts = sums["gross_amount"] > 0, sums["contract_revenue"] > 0 or of_all.running
     assumed = settings.assumed_margin_rate
     unknown = (has_orders and not orders_known) or (has_contracts and not contracts_known)
     basis = "revenue"
@@ -106,7 +180,7 @@ def rates(facts: Facts, settings) -> Rates:
     share, sd = np.zeros(n), np.zeros(n)
     pooled = np.zeros(n, bool)
     if has_orders and orders_known:
-        share, sd = _order_shares(c)
+        share, sd = _order_shares(c, of_all)
         pooled = ((c["share_days"] == 0) & (c["order_revenue"] != 0)).to_numpy()
         if sums["gross_costed"] < sums["gross_amount"]:
             notes.append("cost_partly_unknown")
@@ -114,7 +188,7 @@ def rates(facts: Facts, settings) -> Rates:
         share = np.full(n, 1.0 - assumed)
     contract_share = np.zeros(n)
     if has_contracts and contracts_known:
-        contract_share = np.nan_to_num(_by_segment(c, "contract_cost", "costed_contract_revenue"))
+        contract_share = np.nan_to_num(_of(c, of_all.contracts))
     elif has_contracts:
         contract_share = np.full(n, 1.0 - assumed)
     if unknown:
@@ -123,7 +197,7 @@ def rates(facts: Facts, settings) -> Rates:
         if wanted == "net_profit":
             notes.append("support_unknown")
         return Rates(basis, share, sd, contract_share, nothing, nothing, np.nan, np.nan, tuple(notes), pooled)
-    support, shape = _support(facts)
+    support, shape = _support(facts, of_all)
     servicing = settings.servicing_cost_per_order
     loss = facts.credit_loss_rate
     notes += ["servicing_unknown"] if servicing is None and has_orders else []

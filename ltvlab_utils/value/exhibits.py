@@ -38,8 +38,10 @@ def history_map(facts: Facts, fits: Fits, settings) -> pd.DataFrame:
     h = facts.histories
     if not len(h):
         return pd.DataFrame()
-    segment = h["model_segment"].value_counts().sort_index().idxmax()
-    own = h[h["model_segment"] == segment]
+    customers = h.groupby("model_segment").apply(hist.customers, include_groups=False)
+    segment = customers.sort_index().idxmax()
+    h = facts.some_histories
+    own = h[h["model_segment"] == segment] if (h["model_segment"] == segment).any() else h
     again = own[own["frequency"] > 0] if (own["frequency"] > 0).any() else own
     age = max(float(again["T"].median()), 1.0)
     most = int(np.clip(np.quantile(again["frequency"], 0.9), 4, MOST_FREQUENCY))

@@ -8,7 +8,7 @@ import pandas as pd
 from ltvlab_utils import histories as hist
 from ltvlab_utils.models.second_opinion import second_opinion
 from ltvlab_utils.value import lapse, movement, renewal_hazard
-from ltvlab_utils.value.choice import ALL, ORDER_MODELS, Choice, Fits
+from ltvlab_utils.value.choice import ALL, ORDER_MODELS, Choice, Fits, attempt
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.order_fits import fit_orders
 from ltvlab_utils.value.renewal_fits import ALIKE, fit_renewals
@@ -23,7 +23,8 @@ def fit(facts: Facts, settings, quick: bool = False) -> Fits:
     fits = Fits()
     if len(facts.histories):
         fit_orders(fits, facts, settings, quick)
-        fit_spend(fits, facts.histories)
+        spends = facts.histories if facts.spends is None else facts.spends
+        fit_spend(fits, spends, facts.some_histories)
     if len(facts.renewals):
         fit_renewals(fits, facts)
     segment_of = facts.customers.set_index("customer_id")["model_segment"]
@@ -74,11 +75,13 @@ def _with_second_opinion(card: pd.DataFrame) -> list[tuple[str, str]]:
 def model_card(fits: Fits, facts: Facts) -> pd.DataFrame:
     """The model_card: every fit of this package and, for the order and spend models in use, beside it that of lifetimes
     on the same histories. `warning` of a lifetimes row says `differs` where a parameter is more than 1 % or the
-    log-likelihood more than 0.1 away."""
+    log-likelihood more than 0.1 away. Of a large company lifetimes fits a sample, and is held against this package's
+    fit of that sample; `customers` tells its size."""
+    single = facts.some_histories
     rows = pd.DataFrame(fits.card)
     found = [rows]
     for name, segment in _with_second_opinion(rows):
-        h = facts.histories if segment == ALL else facts.histories[facts.histories["model_segment"] == segment]
+        h = single if segment == ALL else single[single["model_segment"] == segment]
         model = fits.models.get((name, segment))
         if name == "gamma_gamma":
             data, weights = h[(h["frequency"] > 0) & (h["monetary_value"] > 0)], None
@@ -86,6 +89,8 @@ def model_card(fits: Fits, facts: Facts) -> pd.DataFrame:
             data = hist.distinct(h)
             weights = data["weight"].to_numpy()
         if len(data):
+            if facts.wide is not None:
+                model = attempt(name, data, weights)[0]
             theirs = second_opinion(name, data, weights, model)
             found.append(theirs.assign(model_segment=segment, chosen=False))
     card = pd.concat(found, ignore_index=True)

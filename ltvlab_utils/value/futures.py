@@ -47,8 +47,8 @@ LOST_MONTHS = 12  # a customer whose orders and contracts have all ended by then
 @dataclass
 class Simulated:
     """`by_customer`: p_lost (share of draws), components, value, low, high, sd (between draws) by row of
-    facts.customers. `segments`: segment -> (draws,) arrays future_value, fiscal_year_revenue, fiscal_year_profit.
-    `parents`: parent_id -> (draws,) value."""
+    facts.customers. `segments`: segment -> (draws,) arrays future_value, fiscal_year_revenue, fiscal_year_profit, each
+    row as often as its weight says. `parents`: parent_id -> (draws,) value."""
 
     by_customer: pd.DataFrame
     segments: dict[str, dict[str, np.ndarray]]
@@ -152,8 +152,8 @@ def simulate(
     """Simulates all customers over the horizon with `settings.models.draws` draws.
 
     `shocks` False and `certain` True leave out the shared shock and the uncertainty of parameters (for checks against
-    closed forms). `watch` is called with each block's segment, rows of facts.customers and parts (`_block`). Same
-    inputs and seed give the same result.
+    closed forms). `watch` is called with each block's segment, rows of facts.customers and parts (`_block`, and the
+    `weight` of each row where rows stand for several customers). Same inputs and seed give the same result.
     """
     draws = settings.models.draws
     horizon = horizon or Horizon.after(
@@ -171,13 +171,16 @@ def simulate(
     parents = np.zeros((len(shared_parents), draws))
     code = parent.map(pd.Series(np.arange(len(shared_parents)), index=shared_parents)).fillna(-1).astype(int).to_numpy()
     unit = hist.DAYS_PER_UNIT[settings.models.time_unit]
+    weights = hist.weights(c)
     for segment, rows in _blocks(facts, horizon, draws, unit):
         parts = _block(rows, segment, facts, fits, rates, shared, horizon, settings, draws, block_rng)
         parts["future_value"] = value_of(parts)
+        if weights is not None:
+            parts["weight"] = weights[rows]
         if watch is not None:
             watch(segment, rows, parts)
         for name in totals:
-            segments[segment][name] += parts[name].sum(axis=0)
+            segments[segment][name] += parts[name].sum(axis=0) if weights is None else weights[rows] @ parts[name]
         for name in ("p_lost", *COMPONENTS):
             if name in parts:
                 found[name][rows] = parts[name].mean(axis=1)

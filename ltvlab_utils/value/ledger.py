@@ -13,15 +13,17 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
 from ltvlab_utils.periods import Period
 from ltvlab_utils.tables import contract_of
-from ltvlab_utils.value.costs import rates, realised
+from ltvlab_utils.value import wide
+from ltvlab_utils.value.costs import pool_of, rates, realised
 from ltvlab_utils.value.facts import Facts, gather
-from ltvlab_utils.value.outcomes import outcomes, year_seen
+from ltvlab_utils.value.outcomes import contract_outcomes, order_outcomes, outcomes, year_seen
 from ltvlab_utils.value.paths import Paths
 from ltvlab_utils.value.result import HIGH, LOW
 
@@ -64,6 +66,8 @@ def happened(
     """What the customers that were there at `born` (an order or a contract by then) brought in a window: a row a scope,
     a column a metric (purchase_days, revenue, and the `bases` that cost allows). `facts` are of today: its segments
     count."""
+    if facts.wide is not None:
+        return _by_scope(_happened_at_scale(tables, settings, facts, window, born, bases))
     c = facts.customers
     begun = c[["first_order_line_on", "first_contract_on"]].min(axis=1)
     who = c.loc[begun <= pd.Timestamp(born), ["customer_id", "model_segment"]]
@@ -76,10 +80,58 @@ def happened(
         profit = _profit(tables, settings, facts, *window, basis)
         if profit is not None:
             of[basis] = of["customer_id"].map(profit).fillna(0.0)
-    sums = of.drop(columns="customer_id").groupby("model_segment").sum()
+    return _by_scope(of.drop(columns="customer_id").groupby("model_segment").sum())
+
+
+def _by_scope(sums: pd.DataFrame) -> pd.DataFrame:
     sums.index = "segment:" + sums.index.astype("str")
     sums.loc[COMPANY] = sums.sum()
     return sums
+
+
+def _happened_at_scale(tables, settings, facts: Facts, window, born: date, bases: Sequence[str]) -> pd.DataFrame:
+    """`happened` by segment, of a large company."""
+    c = facts.wide.customers
+    by_then = lambda day: (day <= ibis.literal(born)).fill_null(False)  # noqa: E731
+    who = c.filter(by_then(c.first_order_line_on) | by_then(c.first_contract_on))
+    who = who.select("customer_id", "model_segment")
+    came = who.left_join(order_outcomes(tables, [window], facts.as_of), "customer_id")
+    came = came.group_by("model_segment").aggregate(
+        purchase_days=lambda t: t.n0.sum().cast("float64").fill_null(0.0),
+        revenue=lambda t: t.m0.cast("decimal(28, 6)").sum().cast("float64").fill_null(0.0),
+    )
+    of = came.to_pandas().set_index("model_segment").sort_index()
+    for frame in contract_outcomes(tables, [window], facts.as_of):
+        mine = _there(facts.customers, born).merge(frame, on="customer_id")
+        of["revenue"] = of["revenue"].add(mine.groupby("model_segment")["contract_revenue"].sum(), fill_value=0.0)
+    for basis in bases:
+        profit = _profit_at_scale(tables, settings, facts, window, born, basis)
+        if profit is not None:
+            of[basis] = profit.reindex(of.index).fillna(0.0)
+    return of
+
+
+def _there(customers: pd.DataFrame, born: date) -> pd.DataFrame:
+    begun = customers[["first_order_line_on", "first_contract_on"]].min(axis=1)
+    return customers[begun <= pd.Timestamp(born)]
+
+
+def _profit_at_scale(tables, settings, facts: Facts, window, born: date, basis: str) -> pd.Series | None:
+    """`_profit` of the customers that were there at `born`, by segment."""
+    chosen, found = settings.model_copy(update={"value_basis": basis}), []
+    for day in reversed(window):
+        then = facts.wide if day == facts.as_of else wide.at(tables, settings, day)
+        pool, sums = pool_of(then.parts()), []
+        for part in then.parts():
+            known = rates(part, chosen, pool)
+            if known.value_basis != basis:
+                return None
+            own = part.customers.assign(value=realised(part, known))
+            sums.append(_there(own, born).groupby("model_segment")["value"].sum())
+        found.append(pd.concat(sums).groupby(level=0).sum())
+        if then is not facts.wide:
+            then.drop()
+    return found[0].sub(found[1], fill_value=0.0)
 
 
 def forecasts(tables: Mapping[str, ir.Table], settings, facts: Facts, paths: Paths) -> pd.DataFrame:

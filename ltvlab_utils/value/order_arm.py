@@ -14,7 +14,7 @@ def spend_cap(facts: Facts, segment: str) -> float:
     """Mean spend per order that a draw may reach: SPEND_CAP times the largest of a customer of the segment. Beyond it
     lies only the tail of GammaGamma, whose variance does not exist for q <= 2."""
     h = facts.histories
-    top = h.loc[h["model_segment"] == segment, "monetary_value"].max()
+    top = h.loc[h["model_segment"] == segment, "monetary_value" if facts.wide is None else "top"].max()
     return SPEND_CAP * float(top) if top > 0 else np.inf
 
 

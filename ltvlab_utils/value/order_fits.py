@@ -37,7 +37,7 @@ HARDLY_ANY = 0.03  # deaths a customer and year
 
 
 def _too_few(h: pd.DataFrame) -> bool:
-    return len(h) < MIN_CUSTOMERS or int((h["frequency"] > 0).sum()) < MIN_REPEATERS
+    return hist.customers(h) < MIN_CUSTOMERS or hist.customers(h[h["frequency"] > 0]) < MIN_REPEATERS
 
 
 def _likelihood_fits(h: pd.DataFrame) -> dict:
@@ -47,9 +47,9 @@ def _likelihood_fits(h: pd.DataFrame) -> dict:
     return {name: attempt(name, rows, weights) for name in ORDER_MODELS}
 
 
-def _posteriors(fits: Fits, facts: Facts, settings, exact: bool) -> None:
+def _posteriors(fits: Fits, h: pd.DataFrame, facts: Facts, settings, exact: bool) -> None:
     """The posterior of each segment on the seasonal clock of all."""
-    h, unit = facts.histories, hist.DAYS_PER_UNIT[settings.models.time_unit]
+    unit = hist.DAYS_PER_UNIT[settings.models.time_unit]
     parts = {}
     known = "log_interval_sum" in h
     for segment, part in h.groupby("model_segment", sort=True):
@@ -89,9 +89,9 @@ def _choice(posterior: Posterior, several: bool, unit: float) -> Choice:
 
 def fit_orders(fits: Fits, facts: Facts, settings, quick: bool = False) -> None:
     """Fits all order models and chooses."""
-    h = facts.histories
+    h = facts.histories if facts.fitted is None else facts.fitted
     parts = dict(iter(h.groupby("model_segment", sort=True)))
-    _posteriors(fits, facts, settings, not quick)
+    _posteriors(fits, h, facts, settings, not quick)
     if quick and settings.models.orders == "pareto_nbd":
         return
     enough = {s: p for s, p in parts.items() if not _too_few(p)} if len(parts) > 1 else {}
@@ -101,13 +101,15 @@ def fit_orders(fits: Fits, facts: Facts, settings, quick: bool = False) -> None:
             chosen = name == settings.models.orders != "pareto_nbd" and segment in parts and usable(model)
             if chosen:
                 fits.orders[segment] = Choice(name, model, "own")
-            fits.card += fit_rows(name, segment, model, warning, len(part), chosen)
+            fits.card += fit_rows(name, segment, model, warning, hist.customers(part), chosen)
     for segment, choice in sorted(fits.orders.items()):
         if choice.posterior is not None:
-            fits.card += _posterior_rows(segment, choice, len(parts[segment]))
+            fits.card += _posterior_rows(segment, choice, hist.customers(parts[segment]))
     if fits.pace is not None:
         for name, (mean, sd) in fits.pace.moments().items():
-            fits.card += card_rows("pace", "ltvlab", ALL, {name: mean}, {name: sd}, np.nan, len(h), True, "", True)
+            fits.card += card_rows(
+                "pace", "ltvlab", ALL, {name: mean}, {name: sd}, np.nan, hist.customers(h), True, "", True
+            )
 
 
 def _posterior_rows(segment: str, choice: Choice, customers: int) -> list[dict]:

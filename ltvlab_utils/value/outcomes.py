@@ -24,7 +24,7 @@ def outcomes(
     amount of confirmed lines), contract_revenue (as delivered)."""
     names = ["purchase_days", "order_revenue", "contract_revenue"]
     found = [pd.DataFrame({"customer_id": pd.Series([], dtype="str")}) for _ in windows]
-    for each in (_order_outcomes, _contract_outcomes):
+    for each in (_order_outcomes, contract_outcomes):
         for place, frame in enumerate(each(tables, windows, known, netted)):
             found[place] = found[place].merge(frame.astype({"customer_id": "str"}), how="outer", on="customer_id")
     out = []
@@ -35,9 +35,8 @@ def outcomes(
     return out
 
 
-def _order_outcomes(tables, windows: Sequence[Window], known: date, netted: bool) -> list[pd.DataFrame]:
-    if "order_lines" not in tables:
-        return []
+def order_outcomes(tables, windows: Sequence[Window], known: date, netted: bool = True) -> ir.Table:
+    """By customer with lines: m0, m1, … net amount and n0, n1, … purchase days of each window."""
     lit, all_ = ibis.literal, range(len(windows))
     inside = lambda t, k: (t.day > lit(windows[k][0])) & (t.day <= lit(windows[k][1]))  # noqa: E731
     lines = tables["order_lines"].mutate(day=tables["order_lines"].ordered_at.date())
@@ -53,12 +52,18 @@ def _order_outcomes(tables, windows: Sequence[Window], known: date, netted: bool
         days = lines.filter(lines.kind == "sale")
         count = {f"n{k}": days.day.nunique(where=inside(days, k)) for k in all_}
     count = days.group_by("customer_id").aggregate(**count)
-    both = money.left_join(count, "customer_id").drop("customer_id_right").to_pandas()
+    return money.left_join(count, "customer_id").drop("customer_id_right")
+
+
+def _order_outcomes(tables, windows: Sequence[Window], known: date, netted: bool) -> list[pd.DataFrame]:
+    if "order_lines" not in tables:
+        return []
+    both, all_ = order_outcomes(tables, windows, known, netted).to_pandas(), range(len(windows))
     names = [{f"n{k}": "purchase_days", f"m{k}": "order_revenue"} for k in all_]
     return [both[["customer_id", *n]].rename(columns=n) for n in names]
 
 
-def _contract_outcomes(tables, windows: Sequence[Window], known: date, netted: bool) -> list[pd.DataFrame]:
+def contract_outcomes(tables, windows: Sequence[Window], known: date, netted: bool = True) -> list[pd.DataFrame]:
     """What was delivered to the end of each window less what was delivered to its start."""
     if "contract_terms" not in tables:
         return []

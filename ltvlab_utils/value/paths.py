@@ -19,9 +19,20 @@ def _in_force(draw: np.ndarray, months: np.ndarray, weights: np.ndarray, draws: 
     return later[:, 1:] + add(weights * (months - whole))[:, :-1]
 
 
+LEAST = 0.05  # of the variance of draws that is left at least
+
+
+def narrowed(draws: np.ndarray, less: np.ndarray | float) -> np.ndarray:
+    """Draws (along the first axis) at the same mean with `less` variance."""
+    mean, found = draws.mean(axis=0), draws.var(axis=0)
+    share = np.divide(less, found, out=np.zeros(np.shape(found)), where=found > 0)
+    return mean + (draws - mean) * np.sqrt(np.maximum(1 - share, LEAST))
+
+
 class Paths:
     """Watches `simulate` and keeps, by segment, draw and month after as-of: purchase_days, revenue and profit (not
-    discounted; profit on the value basis, revenue where cost is unknown) and value (discounted, as future_value)."""
+    discounted; profit on the value basis, revenue where cost is unknown) and value (discounted, as future_value). A row
+    counts as often as its weight says."""
 
     def __init__(self, horizon: Horizon, rates: Rates):
         self.horizon, self.rates = horizon, rates
@@ -40,6 +51,8 @@ class Paths:
         if "support_a_month" in parts:
             monthly, alive = parts["support_a_month"], parts["months_alive"]
             draw = np.tile(np.arange(draws), len(alive))
+            if "weight" in parts:
+                monthly = monthly * parts["weight"][:, None]
             support = _in_force(draw, alive.ravel(), monthly.ravel(), draws, grid)
             found["profit"] -= support
             found["value"] -= support * self._discount
@@ -52,6 +65,8 @@ class Paths:
         grid = self.horizon.months
         for s in parts["each_contract"]:
             draw, amount = s["cell"] % draws, s["amount"]
+            if "weight" in parts:
+                amount = amount * parts["weight"][s["cell"] // draws]
 
             def lasting(w, draw=draw, begin=s["begin"], end=s["end"]):
                 return _in_force(draw, end, w, draws, grid) - _in_force(draw, begin, w, draws, grid)
@@ -80,10 +95,19 @@ class Paths:
             profit = profit - amount * parts["cost_share"].ravel()[cell]
         if self.rates.value_basis == "net_profit":
             profit = profit - np.nan_to_num(self.rates.servicing_cost)
-        found["purchase_days"] += add()
+        number = None
+        if "weight" in parts:
+            number = parts["weight"][cell // draws]
+            amount, profit = amount * number, profit * number
+        found["purchase_days"] += add(number)
         found["revenue"] += add(amount)
         found["profit"] += add(profit)
         found["value"] += add(profit * self.horizon.discount(day))
+
+    def narrow(self, segment: str, metric: str, less: np.ndarray) -> None:
+        """Takes `less` (months,) from the variance of a segment's draws, cumulated until each month."""
+        total = narrowed(np.cumsum(self._months[segment][metric], axis=1), less)
+        self._months[segment][metric] = np.diff(total, axis=1, prepend=0.0)
 
     @property
     def segments(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -24,11 +25,11 @@ KEPT_DRAWS = 200
 
 @dataclass(frozen=True)
 class Valuation:
-    """The four tables, `rates` behind them, `noise` (the Monte Carlo standard error of the company's total, as a share
-    of it) and `paths`: totals by month of the same draws."""
+    """The four tables (of a large company the first two in the engine), `rates` behind them, `noise` (the Monte Carlo
+    standard error of the company's total, as a share of it) and `paths`: totals by month of the same draws."""
 
-    by_customer: pd.DataFrame
-    by_parent: pd.DataFrame
+    by_customer: pd.DataFrame | ir.Table
+    by_parent: pd.DataFrame | ir.Table
     totals: pd.DataFrame
     draws: pd.DataFrame
     rates: Rates
@@ -36,7 +37,7 @@ class Valuation:
     paths: Paths
 
 
-def _p_alive(facts: Facts, fits: fits_.Fits, rng: np.random.Generator) -> pd.Series:
+def p_alive(facts: Facts, fits: fits_.Fits, rng: np.random.Generator) -> pd.Series:
     """Posterior mean of P(alive) of customers with orders, by customer_id; null where the model cannot tell."""
     found = []
     for segment in sorted(fits.orders):
@@ -124,7 +125,11 @@ def _notes(facts: Facts, fits: fits_.Fits, rates: Rates, c: pd.DataFrame) -> pd.
     return joined.where(joined != "")
 
 
-def _by_customer(facts, fits, rates, simulated: Simulated, settings, rng) -> pd.DataFrame:
+def by_customer(
+    facts: Facts, fits: fits_.Fits, rates: Rates, sim: pd.DataFrame, settings, alive: pd.Series, renewals: pd.DataFrame
+) -> pd.DataFrame:
+    """The ltv_by_customer contract. `sim`: by row of facts.customers as `Simulated.by_customer`; `alive`: `p_alive`;
+    `renewals`: `next_renewals`."""
     c = facts.customers[["customer_id", "model_segment", "acquisition_cost"]].copy()
     h = facts.histories
     c["has_orders"] = c["customer_id"].isin(h["customer_id"])
@@ -135,18 +140,17 @@ def _by_customer(facts, fits, rates, simulated: Simulated, settings, rng) -> pd.
         [c["has_orders"] & c["has_contracts"], c["has_orders"], c["has_contracts"]],
         ["both", "orders", "contracts"], "none",
     )  # fmt: skip
-    c["p_alive_orders"] = c["customer_id"].map(_p_alive(facts, fits, rng)).astype("float64")
+    c["p_alive_orders"] = c["customer_id"].map(alive).astype("float64")
     c["p_alive"] = c["p_alive_orders"].mask(c["has_contracts"], 1.0)
     cannot_tell = c["model_segment"].isin([s for s, ch in fits.orders.items() if ch.rung == "cannot_tell"])
-    lost = pd.Series(simulated.by_customer["p_lost"].to_numpy(), c.index)
+    lost = pd.Series(sim["p_lost"].to_numpy(), c.index)
     lost = lost.mask(c["has_orders"] & cannot_tell)
     gone = facts.customers["last_contract_on"].notna().to_numpy()  # a contract that ended, and nothing since
     c["p_lost_12_months"] = lost.where(both != "none", np.where(gone, 1.0, np.nan))
     if len(facts.contracts):
-        c = c.merge(next_renewals(facts, fits, rng), how="left", on="customer_id")
+        c = c.merge(renewals, how="left", on="customer_id")
     else:
         c = c.assign(p_renew_next=np.nan, next_renewal_on=pd.NaT, notice_due_on=pd.NaT)
-    sim = simulated.by_customer
     first = facts.customers[["first_order_line_on", "first_contract_on"]].min(axis=1)
     done = realised(facts, rates)
     future = sim["future_value"].to_numpy()
@@ -200,11 +204,12 @@ def _by_parent(facts: Facts, by: pd.DataFrame, simulated: Simulated) -> pd.DataF
     return out.reset_index()
 
 
-def _totals(by: pd.DataFrame, simulated: Simulated) -> pd.DataFrame:
-    company = sum(parts["future_value"] for parts in simulated.segments.values())
-    scopes = {"company": (company, len(by))}
-    for segment, parts in simulated.segments.items():
-        scopes[f"segment:{segment}"] = (parts["future_value"], int((by["model_segment"] == segment).sum()))
+def totals(segments: dict[str, dict[str, np.ndarray]], customers: pd.Series) -> pd.DataFrame:
+    """ltv_totals from the draws of each segment (`Simulated.segments`) and its number of customers."""
+    company = sum(parts["future_value"] for parts in segments.values())
+    scopes = {"company": (company, int(customers.sum()))}
+    for segment, parts in segments.items():
+        scopes[f"segment:{segment}"] = (parts["future_value"], int(customers[segment]))
     rows = [
         {
             "scope": scope,
@@ -233,17 +238,27 @@ def evaluate(facts: Facts, fits: fits_.Fits, settings, rng: np.random.Generator,
             one(*block)
 
     simulated = simulate(facts, fits, found, settings, simulate_rng, horizon=horizon, watch=tell)
-    by = _by_customer(facts, fits, found, simulated, settings, alive_rng)
+    alive = p_alive(facts, fits, alive_rng)
+    renewals = next_renewals(facts, fits, alive_rng) if len(facts.contracts) else pd.DataFrame()
+    by = by_customer(facts, fits, found, simulated.by_customer, settings, alive, renewals)
+    return Valuation(
+        by, _by_parent(facts, by, simulated), totals(simulated.segments, by["model_segment"].value_counts()),
+        kept_draws(simulated.segments), found, noise(simulated.segments), paths,
+    )  # fmt: skip
+
+
+def kept_draws(segments: dict[str, dict[str, np.ndarray]]) -> pd.DataFrame:
+    """ltv_draws."""
     kept = [
         pd.DataFrame(
             {"model_segment": s, "draw": np.arange(KEPT_DRAWS), **{k: v[:KEPT_DRAWS] for k, v in parts.items()}}
         )
-        for s, parts in simulated.segments.items()
+        for s, parts in segments.items()
     ]
-    company = sum(parts["future_value"] for parts in simulated.segments.values())
-    # what more draws would still move: independent parts of customers, and the shared part of all
-    noise = float(company.std() / np.sqrt(len(company)) / abs(company.mean())) if company.mean() else 0.0
-    return Valuation(
-        by, _by_parent(facts, by, simulated), _totals(by, simulated), pd.concat(kept, ignore_index=True), found, noise,
-        paths,
-    )  # fmt: skip
+    return pd.concat(kept, ignore_index=True)
+
+
+def noise(segments: dict[str, dict[str, np.ndarray]]) -> float:
+    """What more draws would still move: independent parts of customers, and the shared part of all."""
+    company = sum(parts["future_value"] for parts in segments.values())
+    return float(company.std() / np.sqrt(len(company)) / abs(company.mean())) if company.mean() else 0.0

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
+from ltvlab_utils import histories as hist
 from ltvlab_utils.models import GammaGamma
 from ltvlab_utils.value.choice import ALL, MIN_CUSTOMERS, MIN_REPEATERS, Choice, Fits, attempt, fit_rows, usable
 
@@ -51,29 +52,36 @@ def _differ(model) -> bool:
     return model is not None and bool(model.params.get("q", np.nan) < SAME_Q)
 
 
-def fit_spend(fits: Fits, h: pd.DataFrame) -> None:
+def fit_spend(fits: Fits, h: pd.DataFrame, single: pd.DataFrame) -> None:
+    """Spend models of each segment from `h`, which may be weighted; where none is usable, stand-ins from `single`
+    customers."""
     segments = sorted(h["model_segment"].unique())
     buyers = h[(h["frequency"] > 0) & (h["monetary_value"] > 0)]
-    pooled = attempt("gamma_gamma", buyers) if len(buyers) >= MIN_REPEATERS else (None, "too_few")
+    enough = lambda part, least: hist.customers(part) >= least  # noqa: E731
+    attempted = lambda part: attempt("gamma_gamma", part, hist.weights(part))  # noqa: E731
+    pooled = attempted(buyers) if enough(buyers, MIN_REPEATERS) else (None, "too_few")
     stands_in = []
     for segment in segments:
         part = buyers[buyers["model_segment"] == segment]
         if len(segments) == 1:
             model, warning = pooled
         else:
-            model, warning = attempt("gamma_gamma", part) if len(part) >= MIN_CUSTOMERS else (None, "too_few")
+            model, warning = attempted(part) if enough(part, MIN_CUSTOMERS) else (None, "too_few")
         if usable(model):
             fits.spend[segment] = Choice("gamma_gamma", model, "own")
         elif usable(pooled[0]):
             fits.spend[segment] = Choice("gamma_gamma", pooled[0], "pooled", ("spend_pooled",))
             stands_in.append(segment)
         elif _differ(model) or _differ(pooled[0]):
-            fits.spend[segment] = _spend_heavy(part if _differ(model) else buyers)
+            some = single[(single["frequency"] > 0) & (single["monetary_value"] > 0)]
+            own = some[some["model_segment"] == segment]
+            fits.spend[segment] = _spend_heavy(own if _differ(model) and len(own) else some)
         else:
-            fits.spend[segment] = _spend_by_moments(h)
+            fits.spend[segment] = _spend_by_moments(single)
         fits.models[("gamma_gamma", segment)] = model
-        fits.card += fit_rows("gamma_gamma", segment, model, warning, len(part), fits.spend[segment].model is model)
+        chosen = fits.spend[segment].model is model
+        fits.card += fit_rows("gamma_gamma", segment, model, warning, hist.customers(part), chosen)
     if len(segments) > 1:
         more = f"used_by:{'+'.join(stands_in)}" if stands_in else ""
         fits.models[("gamma_gamma", ALL)] = pooled[0]
-        fits.card += fit_rows("gamma_gamma", ALL, *pooled, len(buyers), bool(stands_in), more)
+        fits.card += fit_rows("gamma_gamma", ALL, *pooled, hist.customers(buyers), bool(stands_in), more)

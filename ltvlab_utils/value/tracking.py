@@ -23,7 +23,8 @@ def expected_repeats(histories: pd.DataFrame, fits: Fits, ends: list[date], time
     stops = np.array(ends, dtype="datetime64[D]")
     for segment, part in histories.groupby("model_segment", sort=True):
         first = pd.to_datetime(part["first_order_on"]).to_numpy("datetime64[D]")
-        born, customers = np.unique(first, return_counts=True)
+        born, place = np.unique(first, return_inverse=True)
+        customers = np.bincount(place, hist.weights(part))
         ages = np.maximum((stops[None, :] - born[:, None]).astype(float) / unit, 0.0)
         grid = np.linspace(0.0, max(ages.max(), 1e-9), AGES + 1)
         curve = np.append(0.0, np.asarray(fits.orders[segment].model.expected_purchases(grid[1:]), float))
