@@ -24,6 +24,7 @@ __all__ = [
 EDGES = [0, 1, 2, 3, 4, 5, 6, 11, 21, 51]  # classes of repeat purchase days: 0, 1, … 5, 6-10, 11-20, 21-50, 51+
 FEW = 20  # repeat buyers below which a correlation says nothing
 AGES = 150  # ages at which the expected counts are computed; customers between share the nearest
+PRIOR_SMALL = 0.1  # of the width of the interval: a move below that is no news
 
 
 def frequency_check(facts: Facts, fits: Fits) -> pd.DataFrame:
@@ -185,6 +186,18 @@ def total(valuation: Valuation, settings, language: str = "en") -> str:
         naive=money_range(*sums_of_bounds(valuation.by_customer), language, settings.currency),
         noise=percent(valuation.noise, language, 1),
     )
+
+
+def prior_share(valuation: Valuation, settings, language: str = "en") -> str:
+    """What the base would be worth had the prior held customers to leave faster or slower."""
+    row = valuation.totals.set_index("scope").loc["company"]
+    other = valuation.other_priors.set_index("factor")["value"]
+    if other.isna().any():
+        return say("note.prior_cannot_tell", language)
+    move = abs(other - row["value"]).max()
+    code = "note.prior_small" if move < PRIOR_SMALL * (row["high"] - row["low"]) else "note.prior_large"
+    fast, slow = (money(other[factor], language, settings.currency) for factor in (2.0, 0.5))
+    return say(code, language, fast=fast, slow=slow)
 
 
 def unknown(by_customer: pd.DataFrame | ir.Table, language: str = "en") -> str:

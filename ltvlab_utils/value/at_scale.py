@@ -73,7 +73,7 @@ def evaluate(facts: Facts, fits: Fits, settings, rng: np.random.Generator, watch
     totals = result.totals(segments, customers)
     return result.Valuation(
         rows.table, by_parent(facts, rows.table, totals), totals, result.kept_draws(segments), company.rates,
-        result.noise(simulated.segments), paths,
+        result.noise(simulated.segments), paths, result.other_priors(simulated, fits),
     )  # fmt: skip
 
 

@@ -48,11 +48,13 @@ LOST_MONTHS = 12  # a customer whose orders and contracts have all ended by then
 class Simulated:
     """`by_customer`: p_lost (share of draws), components, value, low, high, sd (between draws) by row of
     facts.customers. `segments`: segment -> (draws,) arrays future_value, fiscal_year_revenue, fiscal_year_profit, each
-    row as often as its weight says. `parents`: parent_id -> (draws,) value."""
+    row as often as its weight says. `parents`: parent_id -> (draws,) value. `params`: segment -> parameters of its
+    order model, each (draws,)."""
 
     by_customer: pd.DataFrame
     segments: dict[str, dict[str, np.ndarray]]
     parents: dict[str, np.ndarray]
+    params: dict[str, dict[str, np.ndarray]]
 
 
 def _blocks(facts: Facts, horizon: Horizon, draws: int, unit: float) -> Iterator[tuple[str, np.ndarray]]:
@@ -191,7 +193,8 @@ def simulate(
         grouped = code[rows] >= 0
         np.add.at(parents, code[rows][grouped], value[grouped])
     by = pd.DataFrame(found).assign(customer_id=c["customer_id"].to_numpy())
-    return Simulated(by, segments, dict(zip(shared_parents, parents, strict=True)))
+    params = {segment: shared.params[id(choice.model)] for segment, choice in fits.orders.items()}
+    return Simulated(by, segments, dict(zip(shared_parents, parents, strict=True)), params)
 
 
 def look_back(facts: Facts, fits: fits_.Fits, settings, horizon: Horizon, rng: np.random.Generator) -> np.ndarray:

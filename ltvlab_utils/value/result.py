@@ -10,7 +10,7 @@ import pandas as pd
 
 from ltvlab_utils.tables import contract_of
 from ltvlab_utils.value import fits as fits_
-from ltvlab_utils.value import renewal_hazard
+from ltvlab_utils.value import renewal_hazard, sensitivity
 from ltvlab_utils.value.calendar import Horizon
 from ltvlab_utils.value.costs import Rates, rates, realised
 from ltvlab_utils.value.facts import Facts
@@ -35,6 +35,7 @@ class Valuation:
     rates: Rates
     noise: float
     paths: Paths
+    other_priors: pd.DataFrame
 
 
 def p_alive(facts: Facts, fits: fits_.Fits, rng: np.random.Generator) -> pd.Series:
@@ -243,8 +244,14 @@ def evaluate(facts: Facts, fits: fits_.Fits, settings, rng: np.random.Generator,
     by = by_customer(facts, fits, found, simulated.by_customer, settings, alive, renewals)
     return Valuation(
         by, _by_parent(facts, by, simulated), totals(simulated.segments, by["model_segment"].value_counts()),
-        kept_draws(simulated.segments), found, noise(simulated.segments), paths,
+        kept_draws(simulated.segments), found, noise(simulated.segments), paths, other_priors(simulated, fits),
     )  # fmt: skip
+
+
+def other_priors(simulated: Simulated, fits: fits_.Fits) -> pd.DataFrame:
+    """`sensitivity.of_prior` of a simulation."""
+    values = {segment: parts["future_value"] for segment, parts in simulated.segments.items()}
+    return sensitivity.of_prior(values, fits, simulated.params)
 
 
 def kept_draws(segments: dict[str, dict[str, np.ndarray]]) -> pd.DataFrame:
