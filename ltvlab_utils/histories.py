@@ -105,16 +105,18 @@ def segments(customers: ir.Table | None, segment_by: str) -> ir.Table | None:
 
 
 def histories(
-    order_lines: ir.Table, customers: ir.Table | None, as_of: date, time_unit: str, segment_by: str = ""
-) -> ir.Table:
+    order_lines: ir.Table, customers: ir.Table | None, as_of: date, time_unit: str, segment_by: str = "",
+    days: ir.Table | None = None,
+) -> ir.Table:  # fmt: skip
     """The `histories` contract, one row a customer with at least one purchase day, as one expression.
 
     `order_lines`, `customers`: staged tables (`customers` may be None without `segment_by`). `as_of`: nothing later
-    enters. `time_unit`: "day" or "week". Raises Refused for a `segment_by` that cannot split customers.
+    enters. `time_unit`: "day" or "week". `days`: purchase_days at as-of, where it is at hand. Raises Refused for a
+    `segment_by` that cannot split customers.
     """
     unit = DAYS_PER_UNIT[time_unit]
     end = ibis.literal(as_of)
-    days = purchase_days(order_lines, as_of)
+    days = purchase_days(order_lines, as_of) if days is None else days
     lines = _confirmed(order_lines, as_of)
     revenue = lines.group_by("customer_id").aggregate(revenue_total=lambda t: t.net_amount.sum().cast("float64"))
     counted = days.filter(days.counts)
@@ -157,12 +159,12 @@ def histories(
     )
 
 
-def report(order_lines: ir.Table, as_of: date) -> ir.Table:
+def report(order_lines: ir.Table, as_of: date, days: ir.Table | None = None) -> ir.Table:
     """One row of what the histories leave out: lines of cancelled orders and of backlog, returns, the unmatched ones
     with their amount, purchase days that returns took away, customers with lines but without any purchase day."""
     seen = order_lines.filter(order_lines.ordered_at.date() <= ibis.literal(as_of))
     back = matched_returns(order_lines, as_of)
-    days = purchase_days(order_lines, as_of)
+    days = purchase_days(order_lines, as_of) if days is None else days
     lines = _confirmed(order_lines, as_of)
     a = seen.aggregate(
         lines=seen.count(),
@@ -184,9 +186,9 @@ def report(order_lines: ir.Table, as_of: date) -> ir.Table:
     return all_.mutate(customers_without_purchase=all_.with_lines - all_.buyers).drop("with_lines", "buyers")
 
 
-def orders_by_month(order_lines: ir.Table, as_of: date) -> ir.Table:
+def orders_by_month(order_lines: ir.Table, as_of: date, days: ir.Table | None = None) -> ir.Table:
     """Purchase days by calendar month up to as-of: month (its first day), orders."""
-    days = purchase_days(order_lines, as_of)
+    days = purchase_days(order_lines, as_of) if days is None else days
     days = days.filter(days.counts).mutate(month=days.day.truncate("month"))
     return days.group_by("month").aggregate(orders=lambda t: t.count()).order_by("month")
 
