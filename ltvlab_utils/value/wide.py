@@ -132,9 +132,12 @@ def gather(
     if "order_lines" not in tables or size_of(tables) <= per_customer:
         return facts_.gather(tables, settings, as_of)
     orders, models = tables["order_lines"], settings.models
-    base, h, shared = _people(tables, settings, as_of)
     engine = orders.get_backend()
-    report = hist.report(orders, as_of).to_pandas().iloc[0].to_dict() | shared.report
+    days = kept(hist.purchase_days(orders, as_of), engine)
+    base, h, shared = _people(tables, settings, as_of, days)
+    report = hist.report(orders, as_of, days).to_pandas().iloc[0].to_dict() | shared.report
+    by_month = hist.orders_by_month(days).to_pandas()
+    forget(days)
     unit = hist.DAYS_PER_UNIT[models.time_unit]
     joined = kept(_with_days(base.left_join(h.drop("model_segment"), "customer_id"), unit), engine)
     keyed, groups = _twins(joined, twins, engine)
@@ -156,14 +159,14 @@ def gather(
     return Facts(
         as_of, people, histories[frame["order_class"] >= 0].reset_index(drop=True), shared.contracts, shared.renewals,
         shared.moves, shared.has_support, shared.has_changes, shared.credit_loss_rate, report, shared.decisions,
-        shared.lapses, _months(numbered, orders, as_of, models.time_unit), wide, _fitted(numbered, unit),
+        shared.lapses, _months(numbered, by_month, as_of, models.time_unit), wide, _fitted(numbered, unit),
         _spends(numbered),
     )  # fmt: skip
 
 
 def at(tables: Mapping[str, ir.Table], settings, as_of: date) -> Wide:
     """The customers as they stood at `as_of`, without twins: what realised profit needs."""
-    base, h, shared = _people(tables, settings, as_of)
+    base, h, shared = _people(tables, settings, as_of, hist.purchase_days(tables["order_lines"], as_of))
     engine = base.get_backend()
     customers = kept(
         base.mutate(row=ibis.row_number().over(order_by=base.customer_id).cast("int64")).order_by("row"), engine
@@ -174,15 +177,15 @@ def at(tables: Mapping[str, ir.Table], settings, as_of: date) -> Wide:
     return Wide(customers, numbered, int(customers.count().to_pandas()), shared, np.zeros(0), pd.DataFrame())
 
 
-def _people(tables: Mapping[str, ir.Table], settings, as_of: date) -> tuple[ir.Table, ir.Table, Facts]:
-    """Columns of `Facts.customers` and of the histories, kept by the engine; and what all
-    customers share, in facts without customers."""
+def _people(tables: Mapping[str, ir.Table], settings, as_of: date, days: ir.Table) -> tuple[ir.Table, ir.Table, Facts]:
+    """Columns of `Facts.customers` and of the histories, kept by the engine; and what all customers share, in facts
+    without customers. `days`: purchase days at as-of."""
     orders, people, models = tables["order_lines"], tables.get("customers"), settings.models
     engine = orders.get_backend()
-    h = kept(hist.histories(orders, people, as_of, models.time_unit, models.segment_by), engine)
+    h = kept(hist.histories(orders, people, as_of, models.time_unit, models.segment_by, days), engine)
     _refuse_all_returned(h)
     frames = [facts_.order_money(orders, as_of)]
-    under = facts_.under_contract(tables, as_of, hist.purchase_days(orders, as_of))
+    under = facts_.under_contract(tables, as_of, days)
     if under.money is not None:
         frames.append(ibis.memtable(under.money))
     rate, observed = settings.credit_loss_rate, None
@@ -342,8 +345,7 @@ def _twin_histories(frame: pd.DataFrame, as_of: date, unit: float) -> pd.DataFra
     )  # fmt: skip
 
 
-def _months(h: ir.Table, orders: ir.Table, as_of: date, time_unit: str):
-    by_month = hist.orders_by_month(hist.purchase_days(orders, as_of)).to_pandas()
+def _months(h: ir.Table, by_month: pd.DataFrame, as_of: date, time_unit: str):
     ends = []
     for day, rows in (("first_order_on", h), ("last_order_on", h.filter(h.frequency > 0))):
         count = rows.group_by(month=rows[day].cast("date").truncate("month")).aggregate(n=lambda g: g.count())
