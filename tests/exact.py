@@ -93,12 +93,19 @@ def pareto_count(r, alpha, s, beta, n, t):
     return _count(n, t, r, alpha) * (beta / (beta + t)) ** s + _integral(death, t)
 
 
+def _upper_gamma(a, z):
+    try:
+        return mp.gammainc(a, z)
+    except ValueError as error:  # mpmath gave up: a of thousands below zero
+        raise UnsureError from error
+
+
 def pareto_discounted(r, alpha, s, beta, x, age, delta, horizon=None):
     """DET of a customer alive at T: ∫ e^(−δu) ((β + T)/(β + T + u))^s du by incomplete gamma functions, the form
     behind Ψ(s, s; δ(β + T)) of Fader, Hardie & Lee (2005), "RFM and CLV"."""
     s, b, delta = mp.mpf(s), mp.mpf(beta) + age, mp.mpf(delta)
-    beyond = 0 if horizon is None else mp.gammainc(1 - s, delta * (b + horizon))
-    life = mp.exp(delta * b) * b**s * delta ** (s - 1) * (mp.gammainc(1 - s, delta * b) - beyond)
+    beyond = 0 if horizon is None else _upper_gamma(1 - s, delta * (b + horizon))
+    life = mp.exp(delta * b) * b**s * delta ** (s - 1) * (_upper_gamma(1 - s, delta * b) - beyond)
     return (mp.mpf(r) + x) / (mp.mpf(alpha) + age) * life
 
 
