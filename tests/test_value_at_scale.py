@@ -284,6 +284,20 @@ def test_who_has_a_contract_plays_alone():
     )
 
 
+def test_orders_alone_without_a_crm_or_cost(both):
+    """What is unknown is null in the rows of a large company where it is in those of a small one."""
+    tables = {"order_lines": both["tables"]["order_lines"]}
+    chosen = settings(value_basis="revenue", models={"draws": 400})
+    facts, many = value.gather(tables, chosen, AS_OF), value.gather(tables, chosen, AS_OF, **MANY)
+    fits = value.fit(many, chosen, quick=True)
+    one, twins = (value.evaluate(f, fits, chosen, np.random.default_rng(4)) for f in (facts, many))
+    a, b = in_order(twins.by_customer), one.by_customer
+    assert a.isna().sum().to_dict() == b.isna().sum().to_dict() and a["expected_cogs"].isna().all()
+    assert a["future_value"].sum() == pytest.approx(
+        b["future_value"].sum(), rel=4 * np.hypot(errors(one, "value"), errors(twins, "value"))
+    )
+
+
 def test_fits_on_weighted_rows_are_those_on_customers(both):
     """Histories near each other stand at their mean: parameters move by less than a fifth of their standard error,
     which adds at most 4 % to their variance."""

@@ -13,7 +13,7 @@ In Python at once: the twins (at most TWINS besides contracts), FITTED rows, one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -272,15 +272,19 @@ def _classes(t: ir.Table, coarse: float) -> dict[str, ir.Value]:
     return {name: values.fill_null(-1.0).cast("int64") for name, values in found.items()}
 
 
-def _coarse(t: ir.Table, most: int) -> float:
-    """The finest steps that make at most `most` classes of `t`."""
+def _finest(t: ir.Table, most: int, classes: Callable[[ir.Table, float], dict[str, ir.Value]]) -> float:
+    """The finest steps by which `t` falls into at most `most` classes, by segment."""
     coarse = 1.0
     while coarse < COARSEST:
-        classes = t.select("model_segment", **_classes(t, coarse)).distinct()
-        if classes.count().to_pandas() <= most:
+        if t.select("model_segment", **classes(t, coarse)).distinct().count().to_pandas() <= most:
             break
         coarse *= 1.25
     return coarse
+
+
+def _fit_classes(t: ir.Table, coarse: float) -> dict[str, ir.Value]:
+    found = _classes(t, coarse)
+    return {"frequency": t.frequency, **{name: found[name] for name in ("age_class", "silent_class")}}
 
 
 SUMS_OF_HISTORIES = {
@@ -296,7 +300,7 @@ def _twins(t: ir.Table, most: int, engine) -> tuple[ir.Table, ir.Table]:
     """`t` (customers with their histories) with KEYS, and the twins: KEYS, twin, weight, sums and extremes. Both are
     kept by the engine."""
     alone = t.first_contract_on.notnull()
-    coarse = _coarse(t.filter(~alone), most)
+    coarse = _finest(t.filter(~alone), most, _classes)
     keyed = kept(t.mutate(alone=alone.ifelse(t.customer_id, ""), **_classes(t, coarse)), engine)
     exact = lambda v: v.cast(MONEY).sum().cast("float64")  # noqa: E731
     groups = keyed.group_by(KEYS).aggregate(
@@ -314,8 +318,7 @@ def _fitted(h: ir.Table, unit: float) -> pd.DataFrame:
     """Weighted rows for the fits of orders: model_segment, frequency (the very number), recency, T (means), weight,
     log_interval_sum (of all); finer than twins."""
     t = _with_days(h, unit)
-    classes = _classes(t, _coarse(t, FITTED)) | {"frequency": t.frequency}
-    del classes["order_class"], classes["spent"]
+    classes = _fit_classes(t, _finest(t, FITTED, _fit_classes))
     keys = ["model_segment", *classes]
     t = t.select("model_segment", "age", "last", "log_interval_sum", **classes)
     rows = t.group_by(keys).aggregate(**SUMS_OF_HISTORIES).to_pandas().sort_values(keys, ignore_index=True)
