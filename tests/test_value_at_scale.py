@@ -99,6 +99,7 @@ def errors(valuation, metric: str) -> float:
     return total.std() / np.sqrt(len(total)) / total.mean()
 
 
+@pytest.mark.slow
 def test_parts_of_a_large_company_are_the_facts_of_a_small_one(both):
     parts = list(both["many"].wide.parts(700))
     for name in ("customers", "histories"):
@@ -111,6 +112,7 @@ def test_parts_of_a_large_company_are_the_facts_of_a_small_one(both):
         assert getattr(both["many"].months, name).tolist() == getattr(both["facts"].months, name).tolist()
 
 
+@pytest.mark.slow
 def test_a_twin_has_the_mean_of_its_customers_and_they_are_alike(both):
     facts = value.gather(both["tables"], CHOSEN, AS_OF, per_customer=1_000)  # as fine as can be
     h = pd.concat([p.histories.merge(p.customers[["customer_id", "twin"]]) for p in facts.wide.parts()])
@@ -130,6 +132,7 @@ def test_a_twin_has_the_mean_of_its_customers_and_they_are_alike(both):
         assert spread.max() <= 1 / steps + 1e-9
 
 
+@pytest.mark.slow
 def test_what_is_known_is_the_same_to_the_last_digit(both):
     a, b = both["frame"], both["one"].by_customer
     for name in ("customer_id", "model_segment", "basis", "value_basis", "model", "note"):
@@ -140,6 +143,7 @@ def test_what_is_known_is_the_same_to_the_last_digit(both):
     assert (a["p_alive"] - b["p_alive"]).abs().mean() < 0.01
 
 
+@pytest.mark.slow
 def test_parts_add_up_at_scale(both):
     a, twins = both["frame"], both["twins"]
     costs = ["expected_cogs", "expected_servicing_cost", "expected_support_cost", "expected_credit_loss"]
@@ -157,6 +161,7 @@ def test_parts_add_up_at_scale(both):
     np.testing.assert_allclose(path, drawn, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "metric"),
     [
@@ -171,6 +176,7 @@ def test_totals_agree_within_monte_carlo_error(both, name, metric):
     assert a == pytest.approx(b, rel=4 * np.hypot(errors(both["one"], metric), errors(both["twins"], metric)))
 
 
+@pytest.mark.slow
 def test_customers_agree_as_far_as_two_simulations_can(both):
     """Means of DRAWS draws have an error; with it alone two simulations correlate by signal / (signal + error)."""
     a, b = both["frame"]["future_value"], both["one"].by_customer
@@ -182,6 +188,7 @@ def test_customers_agree_as_far_as_two_simulations_can(both):
     assert (lost - true).abs().mean() < 2 * np.sqrt(2 * (true * (1 - true)).mean() / DRAWS)
 
 
+@pytest.mark.slow
 def test_quantiles_agree_in_every_tenth_of_customers(both):
     """In tenths by value the mean low and high of customers agree within 2 % of the tenth's mean range, or of all
     customers' where that is larger (the lowest tenths are dead: their range is nothing). A quantile of 600 draws has an
@@ -196,6 +203,7 @@ def test_quantiles_agree_in_every_tenth_of_customers(both):
         assert off.abs().max() < 0.02, (name, off.round(3).tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["purchase_days", "revenue", "profit", "value"])
 def test_spread_of_totals_agrees_month_by_month(both, metric):
     """Although customers of a twin share its dice: without the correction the spread would be half as large again."""
@@ -203,6 +211,7 @@ def test_spread_of_totals_agrees_month_by_month(both, metric):
     assert np.abs(np.log(a / b)).max() < SPREAD, (a / b).round(3).tolist()
 
 
+@pytest.mark.slow
 def test_the_correction_for_shared_dice_is_what_makes_totals_agree(both):
     """With 400 twins of 3,000 customers. What is taken off is known; the variance that it is taken off from is one of
     DRAWS draws, with an error of sqrt(2 / n) = 5.8 %: four of these, which the uncorrected variance misses by far."""
@@ -215,6 +224,7 @@ def test_the_correction_for_shared_dice_is_what_makes_totals_agree(both):
     assert raw - true > 1.5 * allowed and abs(variance - true) < allowed
 
 
+@pytest.mark.slow
 def test_intervals_of_totals_agree(both):
     """The width between two quantiles of 600 draws has an error of 3.6 %, a ratio of two one of 5.1 %: four of them."""
     a, b = (both[k].totals.set_index("scope") for k in ("twins", "one"))
@@ -223,6 +233,7 @@ def test_intervals_of_totals_agree(both):
     assert np.log(ratio).abs().max() < 0.204, ratio.to_dict()
 
 
+@pytest.mark.slow
 def test_intervals_of_parents_agree(both):
     """Parents of three customers, whose bounds come from their customers' at scale and from totals of draws else."""
     a = both["twins"].by_parent.to_pandas().set_index("parent_id").sort_index()
@@ -234,6 +245,7 @@ def test_intervals_of_parents_agree(both):
     assert ours == pytest.approx(true, rel=0.1)
 
 
+@pytest.mark.slow
 def test_cohorts_agree(both):
     a, b = (c.table.set_index(["acquisition_channel", "cohort"]) for c in reversed(both["cohorts"]))
     assert both["cohorts"][0].left_out == both["cohorts"][1].left_out > 0
@@ -243,6 +255,7 @@ def test_cohorts_agree(both):
     assert ((a["value"] - b["value"]).abs() < 4 * np.sqrt(3) * error + 0.002 * b["value"]).all()
 
 
+@pytest.mark.slow
 def test_forecasts_rest_on_the_same_past(both):
     a, b = (
         ledger.forecasts(both["tables"], CHOSEN, both[f], both[v].paths)
@@ -256,6 +269,7 @@ def test_forecasts_rest_on_the_same_past(both):
     np.testing.assert_allclose(*settled, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_tables_of_the_engine_keep_their_contracts(both):
     for name in ("by_customer", "by_parent"):
         table = getattr(both["twins"], name)
@@ -284,6 +298,7 @@ def test_who_has_a_contract_plays_alone():
     )
 
 
+@pytest.mark.slow
 def test_orders_alone_without_a_crm_or_cost(both):
     """What is unknown is null in the rows of a large company where it is in those of a small one."""
     tables = {"order_lines": both["tables"]["order_lines"]}
@@ -298,6 +313,7 @@ def test_orders_alone_without_a_crm_or_cost(both):
     )
 
 
+@pytest.mark.slow
 def test_fits_on_weighted_rows_are_those_on_customers(both):
     """Histories near each other stand at their mean: parameters move by less than a fifth of their standard error,
     which adds at most 4 % to their variance."""
@@ -328,6 +344,7 @@ def test_a_random_part_of_a_large_company_holds_whole_customers():
     assert wide.sampled(tables, 5_000, np.random.default_rng(1))[1] is None
 
 
+@pytest.mark.slow
 def test_draws_of_the_engine_are_repeatable(both):
     again = value.evaluate(both["many"], both["fits"], CHOSEN, np.random.default_rng(2))
     pd.testing.assert_frame_equal(in_order(again.by_customer), both["frame"], check_exact=True)
