@@ -20,7 +20,7 @@ from ltvlab_utils.value.at_scale import Company
 from ltvlab_utils.value.calendar import Horizon
 from ltvlab_utils.value.cohorts import UNKNOWN, Cohorts, cohort_table, past_by, past_contracts
 from ltvlab_utils.value.facts import Facts
-from ltvlab_utils.value.wide import forget, kept
+from ltvlab_utils.value.wide import forget, stored
 
 GROUP = ["acquisition_channel", "cohort"]
 KEYS = [*GROUP, "twin"]
@@ -46,7 +46,7 @@ class CohortsOfTwins(Cohorts):
         self._rates, wide = company.rates, self._facts.wide
         who = self._who(company)
         self.left_out = int(who.aggregate(n=(~who.known).sum()).to_pandas()["n"].fillna(0).iloc[0])
-        who = kept(who.filter(who.known), wide.customers.get_backend())
+        who = stored(who.filter(who.known), wide.customers.get_backend())
         self._members = who.group_by(KEYS).aggregate(
             customers=who.count(),
             factor=who.factor.cast(EXACT).sum().cast("float64"),

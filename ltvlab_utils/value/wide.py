@@ -80,13 +80,13 @@ class Wide:
             yield self.part(low, min(low + size, self.size))
 
 
-def kept(table: ir.Table, backend: ibis.BaseBackend) -> ir.Table:
+def stored(table: ir.Table, backend: ibis.BaseBackend) -> ir.Table:
     """The table computed once and kept by the engine as long as its connection lives."""
     return backend.create_table(ibis.util.gen_name("ltvlab"), obj=table, temp=True)
 
 
 def forget(*tables: ir.Table) -> None:
-    """Lets the engine drop tables that it has `kept`."""
+    """Lets the engine drop tables that it has `stored`."""
     for table in tables:
         # not Backend.drop_table: ibis 12 writes the statement without the table's name for DuckDB 2
         table.get_backend().raw_sql(f'DROP TABLE "{table.op().name}"')
@@ -119,7 +119,7 @@ def sampled(
     chosen = ibis.memtable(chosen.sort_values("customer_id", ignore_index=True))
     part = {n: t.semi_join(chosen, "customer_id") if "customer_id" in t.columns else t for n, t in tables.items()}
     if keep:
-        part = {n: kept(t, t.get_backend()) if "customer_id" in t.columns else t for n, t in part.items()}
+        part = {n: stored(t, t.get_backend()) if "customer_id" in t.columns else t for n, t in part.items()}
     return part, most
 
 
@@ -133,20 +133,20 @@ def gather(
         return facts_.gather(tables, settings, as_of)
     orders, models = tables["order_lines"], settings.models
     engine = orders.get_backend()
-    days = kept(hist.purchase_days(orders, as_of), engine)
+    days = stored(hist.purchase_days(orders, as_of), engine)
     base, h, shared = _people(tables, settings, as_of, days)
     report = hist.report(orders, as_of, days).to_pandas().iloc[0].to_dict() | shared.report
     by_month = hist.orders_by_month(days).to_pandas()
     forget(days)
     unit = hist.DAYS_PER_UNIT[models.time_unit]
-    joined = kept(_with_days(base.left_join(h.drop("model_segment"), "customer_id"), unit), engine)
+    joined = stored(_with_days(base.left_join(h.drop("model_segment"), "customer_id"), unit), engine)
     keyed, groups = _twins(joined, twins, engine)
     frame = groups.to_pandas().sort_values("twin", ignore_index=True)
     customers = keyed.inner_join(groups.select(*KEYS, "twin"), KEYS)
     row = ibis.row_number().over(order_by=[customers.twin, customers.customer_id]).cast("int64")
-    customers = kept(customers.select(*base.columns, "twin", row=row).order_by("row"), engine)
+    customers = stored(customers.select(*base.columns, "twin", row=row).order_by("row"), engine)
     numbered = h.inner_join(customers.select("customer_id", "row"), "customer_id")
-    numbered = kept(numbered.select("row", *contract_of("histories").names).order_by("row"), engine)
+    numbered = stored(numbered.select("row", *contract_of("histories").names).order_by("row"), engine)
     forget(joined, keyed, base, h, groups)
     first = np.concatenate([[0], np.cumsum(frame["weight"].to_numpy(np.int64))])
     step = max(int(first[-1]) // SAMPLE, 1)
@@ -168,11 +168,11 @@ def at(tables: Mapping[str, ir.Table], settings, as_of: date) -> Wide:
     """The customers as they stood at `as_of`, without twins: what realised profit needs."""
     base, h, shared = _people(tables, settings, as_of, hist.purchase_days(tables["order_lines"], as_of))
     engine = base.get_backend()
-    customers = kept(
+    customers = stored(
         base.mutate(row=ibis.row_number().over(order_by=base.customer_id).cast("int64")).order_by("row"), engine
     )
     numbered = h.inner_join(customers.select("customer_id", "row"), "customer_id")
-    numbered = kept(numbered.select("row", *contract_of("histories").names).order_by("row"), engine)
+    numbered = stored(numbered.select("row", *contract_of("histories").names).order_by("row"), engine)
     forget(base, h)
     return Wide(customers, numbered, int(customers.count().to_pandas()), shared, np.zeros(0), pd.DataFrame())
 
@@ -182,7 +182,7 @@ def _people(tables: Mapping[str, ir.Table], settings, as_of: date, days: ir.Tabl
     without customers. `days`: purchase days at as-of."""
     orders, people, models = tables["order_lines"], tables.get("customers"), settings.models
     engine = orders.get_backend()
-    h = kept(hist.histories(orders, people, as_of, models.time_unit, models.segment_by, days), engine)
+    h = stored(hist.histories(orders, people, as_of, models.time_unit, models.segment_by, days), engine)
     _refuse_all_returned(h)
     frames = [facts_.order_money(orders, as_of)]
     under = facts_.under_contract(tables, as_of, days)
@@ -199,7 +199,7 @@ def _people(tables: Mapping[str, ir.Table], settings, as_of: date, days: ir.Tabl
         as_of, pd.DataFrame(), pd.DataFrame(), under.running, under.renewals, under.moves, "support_costs" in tables,
         under.has_changes, rate, under.report, under.looks, under.lapses,
     )  # fmt: skip
-    return kept(_customers(people, frames, models.segment_by, observed is not None), engine), h, shared
+    return stored(_customers(people, frames, models.segment_by, observed is not None), engine), h, shared
 
 
 def _losses(receivables: ir.Table, as_of: date) -> tuple[ir.Table, float | None]:
@@ -301,7 +301,7 @@ def _twins(t: ir.Table, most: int, engine) -> tuple[ir.Table, ir.Table]:
     kept by the engine."""
     alone = t.first_contract_on.notnull()
     coarse = _finest(t.filter(~alone), most, _classes)
-    keyed = kept(t.mutate(alone=alone.ifelse(t.customer_id, ""), **_classes(t, coarse)), engine)
+    keyed = stored(t.mutate(alone=alone.ifelse(t.customer_id, ""), **_classes(t, coarse)), engine)
     exact = lambda v: v.cast(MONEY).sum().cast("float64")  # noqa: E731
     groups = keyed.group_by(KEYS).aggregate(
         **SUMS_OF_HISTORIES,
@@ -311,7 +311,7 @@ def _twins(t: ir.Table, most: int, engine) -> tuple[ir.Table, ir.Table]:
         **{c: (lambda g, c=c: g[c].max() if c == "last_contract_on" else g[c].min()) for c in DATES},
     )
     number = ibis.row_number().over(order_by=[groups[k] for k in KEYS]).cast("int64")
-    return keyed, kept(groups.mutate(twin=number), engine)
+    return keyed, stored(groups.mutate(twin=number), engine)
 
 
 def _fitted(h: ir.Table, unit: float) -> pd.DataFrame:
