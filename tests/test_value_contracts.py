@@ -430,6 +430,13 @@ def test_a_few_renewals_without_a_change_prove_little():
     assert np.sqrt(prices.fit(alike.iloc[:2]).covariance[0, 0]) == prices.RISE_SD
 
 
+def test_one_change_of_unit_does_not_set_the_price_of_all():
+    steps = np.full(40, 0.02)
+    steps[0] = np.log(1000)
+    found, plain = prices.fit(renewed(steps)[0]), prices.fit(renewed(np.full(40, 0.02))[0])
+    assert abs(found.mean[0] - plain.mean[0]) < 0.015 and found.own_sd < 0.2
+
+
 def test_a_change_of_price_in_mid_term_is_a_move_and_no_renewal():
     found, made, _ = of_terms()
     late = pd.DataFrame([("b", "2025-02-01", 100.0, 120.0, "price")], columns=CHANGES.columns)

@@ -18,6 +18,7 @@ import pandas as pd
 RISE_SD, REGAIN_SD = 0.03, 0.5
 OWN_SD, OWN_RENEWALS = 0.05, 5.0  # prior of the contract's own part, and its weight in renewals
 NEAR = 31  # days after a term within which a change counts as made at its renewal
+LARGEST = 1.0  # of |ln(after / before)|: beyond, it is another contract or another unit
 LEAST, MANY = 3, 30  # contracts with a renewal: below LEAST the prior stands
 
 
@@ -60,7 +61,7 @@ def fit(rows: pd.DataFrame) -> Prices:
     if contracts < LEAST:
         return Prices(np.zeros(2), prior, usual, OWN_SD, len(rows))
     x = np.column_stack([rows["years"], rows["depth"] - usual]).astype(float)
-    y = rows["step"].to_numpy(dtype=float)
+    y = rows["step"].clip(-LARGEST, LARGEST).to_numpy(dtype=float)
     told = np.array([True, np.ptp(x[:, 1]) > 1e-9])
     x = x[:, told]
     bread = np.linalg.inv(x.T @ x)
