@@ -23,7 +23,7 @@ import pandas as pd
 
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.tables import contract_of
-from ltvlab_utils.tables.kept import kept
+from ltvlab_utils.tables.kept import count, kept
 
 DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
 START_UNKNOWN_MONTHS = 12
@@ -96,7 +96,7 @@ def purchase_days(order_lines: ir.Table, as_of: date) -> ir.Table:
 
 def kept_days(order_lines: ir.Table, as_of: date) -> ir.Table:
     """`purchase_days`, worked out once where several questions follow."""
-    return kept(purchase_days(order_lines, as_of), order_lines)
+    return kept(purchase_days(order_lines, as_of), count(order_lines))
 
 
 def segments(customers: ir.Table | None, segment_by: str) -> ir.Table | None:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.periods import Period
-from ltvlab_utils.tables.kept import kept
+from ltvlab_utils.tables.kept import count, kept
 
 Tables = Mapping[str, ir.Table]
 MONEY = "decimal(18, 4)"
@@ -208,7 +208,8 @@ def open_ledger(tables: Tables, as_of: date, date_basis: str = "ordered") -> Led
     pieces, contracts_start = None, None
     if "contract_terms" in tables:
         terms = tables["contract_terms"].filter(lambda t: t.starts_on <= ibis.literal(as_of))
-        pieces = kept(contract_pieces(terms, tables.get("contract_changes")), terms)
+        changes = tables.get("contract_changes")
+        pieces = kept(contract_pieces(terms, changes), count(terms, changes))
         contracts_start = _period(terms.starts_on.min().to_pandas())
     if start is None and contracts_start is None:
         raise Refused(
@@ -248,7 +249,8 @@ def open_ledger(tables: Tables, as_of: date, date_basis: str = "ordered") -> Led
             )
         )
     entries = parts[0] if len(parts) == 1 else parts[0].union(parts[1])
-    entries = kept(entries, tables["order_lines"] if lines is not None else pieces)
+    # an order line is one entry, a stretch of a contract at most one a month
+    entries = kept(entries, count(lines) + count(pieces) * count(months))
     return Ledger(as_of, start, contracts_start, months, entries, pieces, undated)
 
 

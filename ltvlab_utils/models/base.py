@@ -16,7 +16,7 @@ PIECE = 4096  # rows that are looked at together
 SPAN = 9.0  # log-parameters are searched within a factor of e^±9 of 1, or of the data's own unit
 
 
-def _thinned(data: Sequence[np.ndarray], weights: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+def thinned(data: Sequence[np.ndarray], weights: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """About ROUGH of the sorted distinct rows: the heavy ones, and of the others one in so many with their weight."""
     heavy = weights >= weights.sum() / ROUGH
     light = np.flatnonzero(~heavy)
@@ -78,7 +78,7 @@ class Model:
         """Fit on distinct rows; `units` holds the size in the data that a parameter's search is centred on."""
 
         objective = partial(cls._total, data, weights)
-        rough = partial(cls._total, *_thinned(data, weights)) if len(weights) > ROUGH else None
+        rough = partial(cls._total, *thinned(data, weights)) if len(weights) > ROUGH else None
         centre = np.array([np.log(units.get(n, 1.0)) for n in cls.names])
         low, high = centre - SPAN, centre + SPAN
         size = float(weights.sum())

@@ -14,11 +14,13 @@ from ltvlab_utils.value.answers_record import cohorts, looked_back, record, rene
 from ltvlab_utils.value.choice import Fits
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.result import Valuation
+from ltvlab_utils.value.sensitivity import FACTORS
 from ltvlab_utils.value.summaries import concentration, leaders, notes, sums_of_bounds
 
 __all__ = [
-    "cohorts", "concentration", "fit", "frequency_check", "histories", "looked_back", "models", "opinions", "record",
-    "remarks", "renewals", "sealed", "spend_and_frequency", "top", "total", "tracked", "unknown", "worth",
+    "cohorts", "concentration", "fit", "frequency_check", "histories", "looked_back", "models", "opinions",
+    "prior_share", "record", "remarks", "renewals", "sealed", "spend_and_frequency", "top", "total", "tracked",
+    "unknown", "worth",
 ]  # fmt: skip
 
 EDGES = [0, 1, 2, 3, 4, 5, 6, 11, 21, 51]  # classes of repeat purchase days: 0, 1, … 5, 6-10, 11-20, 21-50, 51+
@@ -196,7 +198,7 @@ def prior_share(valuation: Valuation, settings, language: str = "en") -> str:
         return say("note.prior_cannot_tell", language)
     move = abs(other - row["value"]).max()
     code = "note.prior_small" if move < PRIOR_SMALL * (row["high"] - row["low"]) else "note.prior_large"
-    fast, slow = (money(other[factor], language, settings.currency) for factor in (2.0, 0.5))
+    fast, slow = (money(other[factor], language, settings.currency) for factor in FACTORS)
     return say(code, language, fast=fast, slow=slow)
 
 

@@ -212,7 +212,7 @@ class _Rows:
         own = rates(part, self._settings, company.pool)
         r = expected_spend(part, company.spends) / company.spend[twin]
         sim = _means(own, r, {k: v[twin - low] for k, v in means.items()})
-        sim |= _bounds(own, r, draws, twin - low, sim["future_value"])
+        sim |= _bounds(own, r, draws, twin - low)
         alive = pd.Series(self._alive[twin], index=part.customers["customer_id"])
         rows = result.by_customer(part, self._fits, own, pd.DataFrame(sim), self._settings, alive, self._renewals)
         table = pa.Table.from_pandas(rows, schema=self._schema.to_pyarrow(), preserve_index=False)
@@ -258,7 +258,7 @@ def _means(own: Rates, r: np.ndarray, twin: dict[str, np.ndarray]) -> dict[str, 
     return {**out, "future_value": value_of(known)}
 
 
-def _bounds(own: Rates, r: np.ndarray, draws: dict[str, np.ndarray], place: np.ndarray, value) -> dict[str, np.ndarray]:
+def _bounds(own: Rates, r: np.ndarray, draws: dict[str, np.ndarray], place: np.ndarray) -> dict[str, np.ndarray]:
     """future_value_low and _high of customers; `place`: row of each one's twin in `draws`."""
     single = np.float32
     loss = np.nan_to_num(own.credit_loss_rate)

@@ -128,12 +128,9 @@ class CohortsOfTwins(Cohorts):
         )  # fmt: skip
 
     def __call__(self, segment: str, rows: np.ndarray, parts: dict) -> None:
-        groups, draws = (
-            int(self._members["group"].max() + 1) if len(self._members) else 0,
-            parts["future_value"].shape[1],
-        )
+        groups = int(self._members["group"].max() + 1) if len(self._members) else 0
         if self._future is None:
-            self._future = np.zeros((groups, draws))
+            self._future = np.zeros((groups, parts["future_value"].shape[1]))
         low, high = self._first[rows[0]], self._first[rows[-1] + 1]  # twins of a segment stand together
         if low == high:
             return

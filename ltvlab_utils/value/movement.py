@@ -38,13 +38,12 @@ class Moves:
     sizes: dict[str, np.ndarray]
     shares: np.ndarray
     unusable: int
-    changes: int
     known: bool
 
     def only(self, ids: set) -> Moves:
         keep = lambda t: t[t["customer_id"].isin(ids)].reset_index(drop=True)  # noqa: E731
         return Moves(keep(self.contracts), keep(self.customers), keep(self.renewals), self.sizes, self.shares,
-                     self.unusable, self.changes, self.known)  # fmt: skip
+                     self.unusable, self.known)  # fmt: skip
 
 
 def moves(terms: pd.DataFrame, made: pd.DataFrame, changes: pd.DataFrame | None, as_of: date) -> Moves:
@@ -52,8 +51,7 @@ def moves(terms: pd.DataFrame, made: pd.DataFrame, changes: pd.DataFrame | None,
     `changes`: contract_changes, None where it is not there."""
     out = made[["contract_id", "customer_id"]].assign(early=made["early"].astype("float64"))
     out["months"] = made["months"].astype("float64")
-    sizes, unusable, count = {UP: np.zeros(0), DOWN: np.zeros(0)}, 0, 0
-    out[UP] = out[DOWN] = 0.0
+    sizes, unusable = {}, 0
     steps = pd.DataFrame({"contract_id": [], "changed_on": [], "reason": [], "step": []}).astype(
         {"contract_id": "str", "changed_on": "datetime64[us]", "reason": "str", "step": "float64"}
     )
@@ -61,7 +59,7 @@ def moves(terms: pd.DataFrame, made: pd.DataFrame, changes: pd.DataFrame | None,
         known = changes[pd.to_datetime(changes["changed_on"]) <= pd.Timestamp(as_of)]
         before, after = (pd.to_numeric(known[c]).astype("float64") for c in ("amount_before", "amount_after"))
         usable = (before > 0) & (after > 0) & known["contract_id"].isin(out["contract_id"])
-        unusable, count = int((~usable).sum()), int(usable.sum())
+        unusable = int((~usable).sum())
         steps = known.loc[usable, ["contract_id", "changed_on", "reason"]].reset_index(drop=True)
         steps["changed_on"] = pd.to_datetime(steps["changed_on"])
         steps["step"] = np.log(after[usable] / before[usable]).to_numpy()
@@ -72,7 +70,7 @@ def moves(terms: pd.DataFrame, made: pd.DataFrame, changes: pd.DataFrame | None,
         sizes[name] = rows["step"].abs().to_numpy(dtype=float)
         out[name] = out["contract_id"].map(rows["contract_id"].value_counts()).fillna(0.0).astype("float64")
     customers, shares = _further(terms, as_of)
-    return Moves(out, customers, renewals, sizes, shares, unusable, count, changes is not None)
+    return Moves(out, customers, renewals, sizes, shares, unusable, changes is not None)
 
 
 def _further(terms: pd.DataFrame, as_of: date) -> tuple[pd.DataFrame, np.ndarray]:

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
+from ltvlab_utils.models.base import thinned
 from ltvlab_utils.models.fitting import maximise
 from ltvlab_utils.models.pareto_cnbd import ParetoCNBD, PastClock
 
@@ -30,7 +31,7 @@ SETS = 200  # parameter sets that stand for the posterior
 EXACT, PROPOSALS, DEGREES = 2_500, 800, 5
 REGULAR = (1, 2, 3, 4)
 EDGE = 14.0
-ALL_OF, ROWS = 50_000, 4_000  # customers from which a search begins on a part of the rows; about so many
+ALL_OF = 50_000  # customers from which a search begins on a part of the rows
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,9 @@ def mode(data: Data, prior: Prior, k: int, clock: PastClock) -> tuple[np.ndarray
 
 
 def _thinned(data: Data) -> Data:
-    """Every so many of the rows, about ROWS, in proportion to the customers of each: where a search begins."""
-    ends = np.cumsum(data.weights)
-    at = np.searchsorted(ends, (np.arange(ROWS) + 0.5) / ROWS * ends[-1])
-    at, number = np.unique(at, return_counts=True)
-    return Data(data.x[at], data.tx[at], data.T[at], number * ends[-1] / ROWS)
+    """A part of the rows, where a search begins."""
+    columns, weights = thinned((data.x, data.tx, data.T), data.weights)
+    return Data(*columns, weights)
 
 
 def regularity(data: list[Data], unit_days: float) -> int:
