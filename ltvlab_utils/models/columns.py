@@ -9,6 +9,9 @@ import pandas as pd
 
 from ltvlab_utils.errors import Refused, nearest
 
+WIDE = 2**20  # whole numbers within this distance of each other need no table of their values
+MOST_KEYS = 2**62  # what a whole number of 64 bits holds, with room
+
 
 def numbers(table: pd.DataFrame, names: Sequence[str], who: str) -> list[np.ndarray]:
     """The named columns as float64 arrays; a missing column or a cell that is no number is refused."""
@@ -78,16 +81,29 @@ def weights_of(weights: np.ndarray | None, rows: int, who: str) -> np.ndarray:
 def grouped(columns: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     """Equal rows once, sorted by the first column, then the next; and for each row the place of its group.
 
-    By hashing, a column at a time: rows are never sorted, only what is left of them.
+    By hashing: rows are never sorted, only what is left of them.
     """
     columns = [np.asarray(c, float) for c in columns]
-    key = np.zeros(len(columns[0]), np.int64)
+    key, keys = np.zeros(len(columns[0]), np.int64), 1
     for column in columns:
-        code, values = pd.factorize(column, sort=True, use_na_sentinel=False)
-        key, found = pd.factorize(key * max(len(values), 1) + code, sort=True)
+        code, codes = _coded(column)
+        if keys * codes >= MOST_KEYS:
+            key, found = pd.factorize(key, sort=True)
+            keys = max(len(found), 1)
+        key, keys = key * codes + code, keys * codes
+    key, found = pd.factorize(key, sort=True)
     row = np.zeros(len(found), np.int64)
     row[key] = np.arange(len(key))
     return [c[row] for c in columns], key
+
+
+def _coded(column: np.ndarray) -> tuple[np.ndarray, int]:
+    """A whole number for each value, in the order of the values, and how many there may be."""
+    low, high = (column.min(), column.max()) if len(column) else (0.0, 0.0)
+    if high - low < WIDE and (column == np.floor(column)).all():  # counts, weeks, days: they are their own code
+        return (column - low).astype(np.int64), int(high - low) + 1
+    code, values = pd.factorize(column, sort=True, use_na_sentinel=False)
+    return code, max(len(values), 1)
 
 
 def distinct(columns: Sequence[np.ndarray], weights: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
