@@ -5,7 +5,8 @@
 Each company is misspecified (docs/sample.md), 300 customers, 48 months. Everything is taken as of 12 months before the
 end; graded are the decisions that fell in those 12 months, the first one of each contract that ran at as-of. Beside
 them the renewal rate of the line to date (base rate) and the shifted Beta-geometric by line and tenure. And the total
-of what contracts brought in the 12 months against its 80 % interval.
+of what contracts brought in the 12 months against its 80 % interval. In those 12 months a campaign lifts renewals in
+truth, which no forecast of before can know: all of them, base rate included, are 2 to 3 points too low.
 """
 
 from __future__ import annotations

@@ -107,14 +107,14 @@ class _Keep:
         self.draws["revenue"][rows] = parts["future_value"]
 
 
-def _born(facts: Facts) -> Facts:
+def born(facts: Facts) -> Facts:
     """The facts of customers with an order or a contract by then; the others are prospects."""
     c = facts.customers
     born = c["customer_id"].isin(facts.histories["customer_id"]) | c["first_contract_on"].notna()
     return facts.only(c.loc[born, "customer_id"])
 
 
-def _naive(facts: Facts, last_year: pd.DataFrame, horizon: Horizon, settings) -> dict[str, dict[str, np.ndarray]]:
+def naive(facts: Facts, last_year: pd.DataFrame, horizon: Horizon, settings) -> dict[str, dict[str, np.ndarray]]:
     """Readings of a spreadsheet, quantity -> model -> a number a customer: repeat purchases over age (x / T) and
     contracts as they stand run on; the level of the last 12 months; its mean over the segment; nothing."""
     c = facts.customers
@@ -220,7 +220,7 @@ def _at(
 ) -> tuple[pd.DataFrame, list[pd.DataFrame], tuple]:
     """One origin: scores, deciles by quantity, (facts, fits) of the cut. `came`: outcomes of (cut, end]."""
     rng_draws, rng_pit, rng_renewals = rng.spawn(3)
-    facts = _born(gather(tables, settings, cut, counted=False))
+    facts = born(gather(tables, settings, cut, counted=False))
     fits = fits_.fit(facts, settings, quick=True)
     fits.drift = drift([])  # what it learns by looking back is not known at the cut
     horizon = Horizon.after(cut, months, 0.0, settings.fiscal_year_start_month)
@@ -234,7 +234,7 @@ def _at(
         "purchase_days": later["purchase_days"].to_numpy(),
         "revenue": (later["order_revenue"] + later["contract_revenue"]).to_numpy(),
     }
-    naive = _naive(facts, outcomes(tables, [(months_before(cut, 12), cut)], cut, netted=False)[0], horizon, settings)
+    guessed = naive(facts, outcomes(tables, [(months_before(cut, 12), cut)], cut, netted=False)[0], horizon, settings)
     segments = facts.customers["model_segment"].to_numpy()
     scores, tenths = [], []
     bought = np.flatnonzero(facts.customers["customer_id"].isin(facts.histories["customer_id"]))
@@ -244,7 +244,7 @@ def _at(
         if not len(part):
             continue
         draws, true = keep.draws[quantity][part], actual[quantity][part]
-        guesses = {name: guess[part] for name, guess in naive[quantity].items()}
+        guesses = {name: guess[part] for name, guess in guessed[quantity].items()}
         scores.append(grade(draws, guesses, true, segments[part], prefix, rng_pit))
         tenths.append(deciles(draws, true).assign(quantity=quantity))
     scores.append(pd.DataFrame([(MODEL, hist.ALL, "months", float(months), len(segments))], columns=scores[0].columns))

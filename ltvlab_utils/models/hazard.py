@@ -10,7 +10,8 @@ import numpy as np
 from ltvlab_utils.errors import Refused
 
 BEFORE, STAYED, LEFT = 0, 1, 2  # what a row tells: survived before it came into sight; stayed; left
-FRAILTY_SD = 1.0  # prior of the frailty's standard deviation: HalfNormal
+# prior of the frailty's standard deviation: log-normal around the two cohorts of Fader & Hardie (2007), 0.76 and 1.02
+FRAILTY_MEDIAN, FRAILTY_LOG_SD = 0.9, 0.4
 SCALE_SD = 0.5  # prior of the sd of the moving coefficients: HalfNormal
 FADE_MEAN = 0.10  # prior of the monthly decay of moving covariates: exponential with this mean
 FRAILTY_GRID = (0.2, 0.7, 1.2, 1.8)
@@ -158,7 +159,8 @@ def log_hazard(x: np.ndarray, lead: np.ndarray, moving: np.ndarray, params: dict
 
 
 def _log_prior(frailty: float, scale: float, fade: float) -> float:
-    return -(frailty**2) / (2 * FRAILTY_SD**2) - scale**2 / (2 * SCALE_SD**2) - fade / FADE_MEAN
+    off = np.log(frailty / FRAILTY_MEDIAN) / FRAILTY_LOG_SD
+    return -(off**2) / 2 - np.log(frailty) - scale**2 / (2 * SCALE_SD**2) - fade / FADE_MEAN
 
 
 def _width(grid: tuple[float, ...], value: float) -> float:
