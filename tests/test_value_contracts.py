@@ -1,5 +1,6 @@
 """Contracts in depth: decisions and what was known of them by hand, chances, simulated futures, lapses."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils import value
+from ltvlab_utils.i18n import say
 from ltvlab_utils.models.hazard import Cell, FrailtyHazard, log_hazard
-from ltvlab_utils.value import contracts, decisions, lapse, movement, prices, renewal_hazard, result, signals
+from ltvlab_utils.value import answers, contracts, decisions, lapse, movement, prices, renewal_hazard, result, signals
 from ltvlab_utils.value.calendar import Horizon
 from tests.test_value import contract_facts, rates_of
 from tests.value_world import AS_OF, company, order_lines, settings, staged, terms, valued
@@ -319,6 +321,20 @@ def test_moves_by_hand():
     assert moves.unusable == 1
     assert moves.sizes["up"] == pytest.approx([np.log(1.25)])
     assert by["months"]["d"] == 6
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_changes_that_cannot_be_used_are_told(language):
+    """Changes from or to nothing, and of unknown contracts, leave no estimate without a word."""
+    found, made, _ = of_terms()
+    facts = value.gather(company(), settings(), AS_OF)
+    of = lambda changes: replace(facts, moves=movement.moves(found, made, changes, AS_OF))  # noqa: E731
+    told = answers.histories(of(CHANGES), settings(), language)
+    assert say("note.ltv_changes_left_out", language, count=1) in told
+    good = CHANGES[CHANGES["contract_id"] != "e"]
+    assert say("note.ltv_changes_left_out", language, count=0)[-12:] not in answers.histories(
+        of(good), settings(), language
+    )
 
 
 def test_rates_are_shrunken_to_the_company_and_that_to_its_prior():

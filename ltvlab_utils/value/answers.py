@@ -108,6 +108,8 @@ def histories(facts: Facts, settings, language: str = "en") -> str:
     lines = [said, left]
     if facts.renewals.empty:
         lines.append(say("note.ltv_no_contracts", language))
+    if facts.moves is not None and facts.moves.unusable:
+        lines.append(say("note.ltv_changes_left_out", language, count=whole(facts.moves.unusable, language)))
     if facts.wide is not None:
         twins, sample = whole(len(facts.customers), language), whole(len(facts.some_histories), language)
         lines.append(say("note.ltv_twins", language, twins=twins, sample=sample))
