@@ -28,7 +28,7 @@ class Ready(Strict):
     title: Name
     recognised_by: list[str] = Field(min_length=1)
     sources: dict[str, dict[str, Any]] = Field(min_length=1)
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     notes: Name
 
 
