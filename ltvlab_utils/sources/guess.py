@@ -60,21 +60,43 @@ class Guess:
 
 def guess(table: str, look: Look) -> Guess:
     """Every column that can be told. A column of the file serves once."""
-    traits = {name: trait(look.column(name)) for name in dict.fromkeys(look.header) if name}
+    traits = {name: trait(look.column(name)) for name in dict.fromkeys(look.header) if name and _is_one(look, name)}
     made = Guess(table, look, traits)
     ranked: dict[str, list[tuple[float, str]]] = {}
     for column, options in _aliases(table).items():
-        scores = [(_score(column, options, name, table) * _fit(table, column, traits[name]), name) for name in traits]
+        scores = [(_score(options, name) * _fit(table, column, traits[name]), name) for name in traits]
         ranked[column] = sorted((s for s in scores if s[0] > 0), key=lambda s: -s[0])
-    every = [(score, column, name) for column, scores in ranked.items() for score, name in scores]
+    # what a table needs comes first: an only date is the day of the order, whatever else it could be called
+    needed = {c.name for c in CONTRACTS[table].columns if not c.optional}
+    every = [(s + 0.1 * (c in needed), c, name) for c, scores in ranked.items() for s, name in scores]
     for score, column, name in sorted(every, key=lambda e: -e[0]):
         if column not in made.columns and name not in made.taken():
-            near = tuple(n for s, n in ranked[column] if n != name and s > 0.9 and score > 0.9)
+            # a column that is better known as something else competes no more
+            near = tuple(
+                n for s, n in ranked[column] if n != name and s > 0.9 and score > 0.9 and _best(ranked, n) <= s
+            )
             made.columns[column] = Pick(name, score > 0.8, near)
+    _customer(made)
     if len(look.rows) >= ENOUGH_ROWS:
         _by_content(made)
     _helpers(made)
     return made
+
+
+def _is_one(look: Look, name: str) -> bool:
+    """True unless the name stands twice in the header over different cells."""
+    places = [i for i, other in enumerate(look.header) if other == name]
+    return all(row[i] == row[places[0]] for row in look.rows for i in places[1:])
+
+
+def _best(ranked: dict[str, list[tuple[float, str]]], name: str) -> float:
+    return max(score for scores in ranked.values() for score, other in scores if other == name)
+
+
+def _customer(made: Guess) -> None:
+    """Where a file tells the customer by name alone, the name is the customer."""
+    if "customer_id" not in made.columns and (name := made.columns.pop("_customer_name", None)):
+        made.columns["customer_id"] = name
 
 
 @cache
@@ -95,7 +117,7 @@ def _plain_names(options: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(plain(o) for o in options))
 
 
-def _score(column: str, options: tuple[str, ...], name: str, table: str) -> float:
+def _score(options: tuple[str, ...], name: str) -> float:
     """1 for the most telling name, a little less for each later one, about half for a name inside a longer one."""
     mine, names = plain(name), _plain_names(options)
     if mine in names:
@@ -112,6 +134,8 @@ def _fit(table: str, name: str, held: Trait) -> float:
     if not held.filled:
         return 0.0
     column = CONTRACTS[table].column.get(name)
+    if name == "_customer_name":
+        return float(not held.is_number and not held.is_date)
     if column is None:  # a helper
         return float(name == "_currency" or held.is_money or held.comma_decimal)
     if column.kind in ("date", "timestamp"):
@@ -137,8 +161,9 @@ def _has_cents(held: Trait) -> bool:
 
 def _by_content(made: Guess) -> None:
     """What no name told: the first date, a code that repeats, the numbers with the largest sum."""
+    priced = {"quantity", "_unit_price"} <= set(made.columns)
     for name in BY_CONTENT.get(made.table, ()):
-        if name not in made.columns:
+        if name not in made.columns and not (priced and name == "net_amount"):
             options = list(_candidates(made, CONTRACTS[made.table].column[name]))
             if options:
                 made.columns[name] = Pick(options[0], False, tuple(options[1:4]))

@@ -149,8 +149,9 @@ def _text(path: Path, packed: bool) -> Look:
     header_row, names = _header(path, rows)
     width = len(names)
     body = [r for r in rows[header_row:] if r]
-    sample = [r for r in body if len(r) == width][:HEAD_ROWS]
-    ragged = sum(len(r) != width for r in body)
+    fitting = [r for r in body if len(r) == width]
+    sample = _spread(fitting)
+    ragged = len(body) - len(fitting)
     for piece in pieces[1:]:
         more = _cells(piece, delimiter)
         sample += [r for r in more if len(r) == width][:PIECE_ROWS]
@@ -210,14 +211,33 @@ def _pieces(path: Path, packed: bool, encoding: str) -> tuple[list[str], bool]:
         head = file.read(HEAD_BYTES + 1)
         whole = len(head) <= HEAD_BYTES
         raws = [head[:HEAD_BYTES]]
-        if not whole and not packed and encoding not in ("utf-16", "iso2022_jp"):
-            size = path.stat().st_size
-            for i in range(1, PIECES + 1):
-                at = max(HEAD_BYTES, size * i // PIECES - PIECE_BYTES)
-                file.seek(at)
-                raws.append(file.read(PIECE_BYTES).partition(b"\n")[2].rpartition(b"\n")[0])
+        if not whole and encoding not in ("utf-16", "iso2022_jp"):
+            further = _unpacked_pieces(file) if packed else _seeked_pieces(file, path.stat().st_size)
+            raws += [raw.partition(b"\n")[2].rpartition(b"\n")[0] for raw in further]
     name = "utf-8-sig" if encoding == "utf-8" else encoding
     return [raw.decode(name, "replace") for raw in raws], whole
+
+
+def _seeked_pieces(file, size: int) -> list[bytes]:
+    """Pieces from all over the file, its end among them."""
+    made = []
+    for i in range(1, PIECES + 1):
+        file.seek(max(HEAD_BYTES, size * i // PIECES - PIECE_BYTES))
+        made.append(file.read(PIECE_BYTES))
+    return made
+
+
+def _unpacked_pieces(file) -> list[bytes]:
+    """The same of a packed file, which can only be read on."""
+    made, every, block, seen = [], 1, b"", 0
+    while seen < ENCODING_BYTES and (chunk := file.read(HEAD_BYTES)):
+        before, block = block, chunk
+        if seen // HEAD_BYTES % every == 0:
+            made.append(chunk[:PIECE_BYTES])
+        if len(made) >= 2 * PIECES:
+            made, every = made[::2], every * 2
+        seen += len(chunk)
+    return [*made, (before + block)[-PIECE_BYTES:]] if block else made
 
 
 def _cells(text: str, delimiter: str) -> list[list[str]]:
@@ -231,6 +251,13 @@ def _cells(text: str, delimiter: str) -> list[list[str]]:
     except csv.Error:
         pass  # staging says where; here what stands before it is enough
     return rows
+
+
+def _spread(rows: list[list[str]]) -> list[list[str]]:
+    """The first rows, and as many from all over the rest, its last one among them."""
+    head, rest = rows[:HEAD_ROWS], rows[HEAD_ROWS:]
+    step = max(1, len(rest) // HEAD_ROWS)
+    return head + rest[::-step][::-1]
 
 
 def _table(path: Path, text: str) -> tuple[str, list[list[str]]]:
@@ -255,6 +282,27 @@ def _table(path: Path, text: str) -> tuple[str, list[list[str]]]:
 # --- workbooks and Parquet --------------------------------------------------------------------------------------------
 
 
+def _workbook(path: Path, kind: str) -> Look:
+    """The first sheet that holds a table; the other sheets are named."""
+    names = _sheet_names(path)
+    problem = Refused(f"{path.name} has no sheet with a table: {EXPORT}.")
+    for sheet in names:
+        rows = _sheet_rows(path, sheet)
+        try:
+            header_row, header = _header(path, rows)
+        except Refused as error:
+            problem = error
+            continue
+        body = [r for r in rows[header_row:] if r]
+        sample = _spread(body)
+        padded = tuple(tuple((*r, *[""] * len(header))[: len(header)]) for r in sample)
+        return Look(
+            path, "workbook", header, padded, sheet=sheet, sheets=tuple(names), header_row=header_row,
+            whole=len(body) <= HEAD_ROWS,
+        )  # fmt: skip
+    raise problem
+
+
 def _parquet(path: Path) -> Look:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -269,6 +317,25 @@ def _parquet(path: Path) -> Look:
         raise Refused(f"{path.name} is not a readable Parquet file: {str(error).splitlines()[0][:80]}.") from None
     _refuse_thin(path, names, bool(cells and cells[0]))
     return Look(path, "parquet", names, tuple(zip(*cells, strict=True)), whole=whole)
+
+
+def _sheet_names(path: Path) -> list[str]:
+    import python_calamine
+
+    try:
+        return python_calamine.load_workbook(str(path)).sheet_names
+    except (python_calamine.CalamineError, OSError) as error:
+        raise Refused(f"{path.name} is not a readable workbook: {str(error)[:80]}.") from None
+
+
+def _sheet_rows(path: Path, sheet: str) -> list[list[str]]:
+    import python_calamine
+
+    from ltvlab_utils.sources import workbook_child
+
+    book = python_calamine.load_workbook(str(path))
+    rows = [[workbook_child.text(c) or "" for c in row] for row in book.get_sheet_by_name(sheet).iter_rows()]
+    return [row if any(c.strip() for c in row) else [] for row in rows]
 
 
 def _as_text(column) -> list[str]:

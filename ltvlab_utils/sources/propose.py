@@ -38,6 +38,7 @@ class Proposed:
     keys: dict[str, object] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     mapping: str = ""
+    name_column: str = ""
 
     @property
     def columns(self) -> dict[str, str]:
@@ -85,6 +86,7 @@ def propose(looks: Mapping[str, Sequence[Look]], folders: Sequence[Path] = (), r
     for table in (n for n in CONTRACTS if n in looks):
         for group in _groups(looks[table], folders):
             sources.append((_from_ready(table, group) if ready_ones else None) or proposed(table, group))
+    sources += _named(sources)
     every = [one for group in looks.values() for one in group]
     japanese = any(_is_japanese(" ".join((*one.header, *(c for row in one.rows[:50] for c in row)))) for one in every)
     implied = {k: v for s in sources if s.mapping for k, v in ready.read(s.mapping).settings.items()}
@@ -96,6 +98,23 @@ def propose(looks: Mapping[str, Sequence[Look]], folders: Sequence[Path] = (), r
         (implied["currency"],) if "currency" in implied and not currencies else currencies,
         implied.get("time_zone") or _time_zone(every) or ("Asia/Tokyo" if japanese else "UTC"),
     )
+
+
+def _named(sources: list[Proposed]) -> list[Proposed]:
+    """Names of customers from the one file of orders or contracts that tells them beside their codes, where no list of
+    customers is given."""
+    told = [s for s in sources if s.name_column and s.table in ("order_lines", "contract_terms")]
+    if not told or any(s.table == "customers" for s in sources):
+        return []
+    first = told[0]
+    if sum(s.table == first.table for s in told) > 1:
+        return []
+    made = Proposed("customers", first.looks)
+    _file_keys(made, first.looks[0])
+    made.keys |= {"repeats": True, "columns": {"customer_id": first.columns["customer_id"]}}
+    made.keys["columns"]["customer_name"] = first.name_column
+    made.comments["repeats"] = f"names come from the file of {first.table}"
+    return [made]
 
 
 def _groups(looks: Sequence[Look], folders: Sequence[Path]) -> list[list[Look]]:
@@ -133,6 +152,7 @@ def proposed(table: str, looks: list[Look]) -> Proposed:
     made, found = Proposed(table, looks), guess(table, looks[0])
     _refuse_strangers(found)
     _file_keys(made, looks[0])
+    made.name_column = found.columns["_customer_name"].name if "_customer_name" in found.columns else ""
     columns: dict[str, str] = {}
     for name in (*CONTRACTS[table].names, *HELPER_KEYS):
         key = HELPER_KEYS.get(name, name)
@@ -211,6 +231,11 @@ def _dates(made: Proposed, found: Guess) -> None:
     needed = [f for f in dict.fromkeys(forms.values()) if f not in ("iso", "era")]
     if needed:
         made.keys["date_format"] = needed[0]
+    if any(found.of(c) and found.of(c).comma_decimal for c in found.columns):
+        raise Refused(
+            f"{made.looks[0].path.name}: amounts are written with a decimal comma (12,50): export them with a decimal "
+            "point (12.50)."
+        )
     for name, form in forms.items():
         if form not in ("iso", "era") and form != needed[0]:
             made.ask(f"columns.{name}", f"its dates are {form}, but a source has one date_format")
@@ -272,7 +297,10 @@ def _orders(made: Proposed, found: Guess) -> None:
         _with_tax(made, found)
     elif "net_amount" not in columns:
         made.comments["columns.unit_price"] = "the amount of a line is quantity x this"
+    elif not made.keys.get("amounts_include_tax"):
+        _tax_of(made, found)
     _tax_rate(made, found)
+    _discount(made, found)
     constants: dict[str, object] = {}
     if "quantity" not in columns:
         constants["quantity"] = 1
@@ -288,6 +316,28 @@ def _orders(made: Proposed, found: Guess) -> None:
         if notes:
             made.comments["constants"] = "; ".join(notes)
     _about_rows(made, found)
+
+
+def _tax_of(made: Proposed, found: Guess) -> None:
+    """Whether amounts include tax, by the tax that stands beside them; asked where nothing says it."""
+    amounts, taxes = found.of("net_amount"), found.of("_tax_amount")
+    if amounts and taxes:
+        pairs = [(a, t) for a, t in zip(amounts.numbers, taxes.numbers, strict=True) if a and t]
+        for included in (False, True):
+            rates = [t / (a - t * included) for a, t in pairs if a != t]
+            if rates and sum(0.05 < r < 0.25 and _is_rate(a - t * included, t) for r, (a, t) in
+                             zip(rates, pairs, strict=False)) >= 0.9 * len(rates):  # fmt: skip
+                if included:
+                    _with_tax(made, found)
+                return
+    name = made.columns["net_amount"]
+    if _is_japanese(name) and "税抜" not in name and "本体" not in name:
+        made.ask("columns.net_amount", "taken as without tax (税抜)")
+
+
+def _is_rate(net: float, tax: float) -> bool:
+    """True where the tax is 8 or 10 percent of the amount, give or take what rounding does."""
+    return any(abs(tax - net * rate) <= 1 for rate in (0.08, 0.1))
 
 
 def _with_tax(made: Proposed, found: Guess) -> None:
@@ -309,6 +359,22 @@ def _tax_rate(made: Proposed, found: Guess) -> None:
     changed = {cell: f"{rate:g}" for cell, rate in rates.items() if cell != f"{rate:g}"}
     if any(float(new) != _plain_number(cell) for cell, new in changed.items()):
         made.keys["values"] = {**made.keys.get("values", {}), "tax_rate": changed}
+
+
+def _discount(made: Proposed, found: Guess) -> None:
+    """A share is no amount; with a unit price it, or the amount, still has to come off."""
+    columns, held = made.keys["columns"], found.of("discount_amount")
+    if not held:
+        return
+    is_share = all(n is None or 0 <= n <= 1 for n in held.numbers)
+    if "unit_price" in columns:
+        key = "line_discount_rate" if is_share else "line_discount"
+        columns[key] = columns.pop("discount_amount")
+        made.comments.pop("columns.discount_amount", None)
+        made.ask(f"columns.{key}", "taken off quantity x unit price")
+    elif is_share and any(held.numbers):
+        del columns["discount_amount"]
+        made.comments.pop("columns.discount_amount", None)
 
 
 def _plain_number(cell: str) -> float | None:

@@ -58,7 +58,8 @@ def trial(params: Params, looks: Mapping[str, Sequence[Look]], rows: int | None 
         for table, own in params.settings.sources.items():
             sources[table] = []
             for number, (source, look) in enumerate(zip(own, looks[table], strict=True)):
-                name = f"{table}-{number}.csv"
+                name = f"{table}-{number}/{look.path.name.removesuffix('.gz')}"
+                (home / name).parent.mkdir()
                 _write(look, home / name, rows)
                 plain = {"path": name, "name": look.path.name, "format": "csv", "encoding": "utf-8", "delimiter": ","}
                 more = {"sheet": "", "skip": 0, "header": []}
@@ -66,7 +67,12 @@ def trial(params: Params, looks: Mapping[str, Sequence[Look]], rows: int | None 
                 sources[table].append(source.model_copy(update=keys))
         limits = params.settings.limits.model_copy(update={"rejected_share": 1.0})
         settings = params.settings.model_copy(update={"sources": sources, "limits": limits})
-        yield stage(params.model_copy(update={"settings": settings, "period": FAR}), home, connection)
+        yield stage(of_all_time(params.model_copy(update={"settings": settings})), home, connection)
+
+
+def of_all_time(params: Params) -> Params:
+    """The parameters of a period so late that no row is set aside."""
+    return params.model_copy(update={"period": FAR})
 
 
 def _write(look: Look, file: Path, rows: int | None) -> None:
