@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import re
 import unicodedata
-import zlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltvlab_utils.errors import Refused
+from ltvlab_utils.sources import streams, workbooks
 
 HEAD_BYTES = 1 << 20
 PIECE_BYTES = 1 << 16
@@ -28,9 +26,8 @@ PIECES = 8
 HEAD_ROWS = 1_000
 PIECE_ROWS = 100
 TITLE_ROWS = 20
-ENCODING_BYTES = 1 << 29  # how much of a file is read to tell its encoding
+UNPACKED_BYTES = 1 << 29  # how far a packed file is followed for the sample
 DELIMITERS = ",\t;|"
-ENCODINGS = ("utf-8", "cp932", "euc_jp")
 KINDS = {  # what the first bytes of a file say
     b"PAR1": "parquet", b"\xd0\xcf\x11\xe0": "xls", b"\x1f\x8b": "gz",
     b"%PDF": "a PDF", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture", b"GIF8": "a picture",
@@ -161,53 +158,22 @@ def _text(path: Path, packed: bool) -> Look:
     )  # fmt: skip
 
 
-def _open(path: Path, packed: bool):
-    return gzip.open(path, "rb") if packed else path.open("rb")
-
-
-def _blocks(path: Path, packed: bool) -> Iterator[bytes]:
-    """The (unpacked) file in blocks, up to the size at which its encoding is decided."""
-    done = 0
-    try:
-        with _open(path, packed) as file:
-            while done < ENCODING_BYTES and (block := file.read(1 << 22)):
-                done += len(block)
-                yield block
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise Refused(f"{path.name} is a broken gz file: pack or export it again.") from None
-
-
 def _encoding(path: Path, packed: bool) -> str:
-    """BOM, then ISO-2022-JP by its escapes, then the first of ENCODINGS that reads the file. Raises Refused."""
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in ENCODINGS}
-    first, escaped, content = True, False, False
-    for block in _blocks(path, packed):
-        if first and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        if b"\0" in block:
-            raise Refused(f"{path.name} is no text file and no workbook that is known here: {EXPORT}.")
-        escaped = escaped or b"\x1b$" in block
-        content = content or bool(block.removeprefix(codecs.BOM_UTF8).strip())
-        for name in list(decoders):
-            try:
-                decoders[name].decode(block)
-            except UnicodeDecodeError:
-                del decoders[name]
-        first = False
-        if not decoders:
-            break
-    if not content:
+    """What the readers of a run would take it for. Raises Refused."""
+    if packed and not streams.is_packed(path):
+        raise Refused(f"{path.name} is packed by gzip, but not called so: rename it to {path.name}.gz.")
+    seen = streams.look(path, str(path), True)
+    if seen.empty:
         raise Refused(f"{path.name} is empty: export it again.")
-    if escaped and "utf-8" in decoders:
-        return "iso2022_jp"
-    if not decoders:
-        raise Refused(f"{path.name}: its encoding is none of {', '.join(ENCODINGS)}: export it as UTF-8.")
-    return next(iter(decoders))
+    with streams.opened(path, str(path)) as file:
+        if seen.encoding != "utf-16" and b"\0" in file.read(HEAD_BYTES):
+            raise Refused(f"{path.name} is no text file and no workbook that is known here: {EXPORT}.")
+    return "utf-8" if seen.encoding == "utf-8-sig" else seen.encoding
 
 
 def _pieces(path: Path, packed: bool, encoding: str) -> tuple[list[str], bool]:
     """Text of the first megabyte and of pieces of whole lines from further on; whether the first is all there is."""
-    with _open(path, packed) as file:
+    with streams.opened(path, str(path)) as file:
         head = file.read(HEAD_BYTES + 1)
         whole = len(head) <= HEAD_BYTES
         raws = [head[:HEAD_BYTES]]
@@ -230,7 +196,7 @@ def _seeked_pieces(file, size: int) -> list[bytes]:
 def _unpacked_pieces(file) -> list[bytes]:
     """The same of a packed file, which can only be read on."""
     made, every, block, seen = [], 1, b"", 0
-    while seen < ENCODING_BYTES and (chunk := file.read(HEAD_BYTES)):
+    while seen < UNPACKED_BYTES and (chunk := file.read(HEAD_BYTES)):
         before, block = block, chunk
         if seen // HEAD_BYTES % every == 0:
             made.append(chunk[:PIECE_BYTES])
@@ -284,7 +250,7 @@ def _table(path: Path, text: str) -> tuple[str, list[list[str]]]:
 
 def _workbook(path: Path, kind: str) -> Look:
     """The first sheet that holds a table; the other sheets are named."""
-    names = _sheet_names(path)
+    names = workbooks.sheet_names(path, str(path))
     problem = Refused(f"{path.name} has no sheet with a table: {EXPORT}.")
     for sheet in names:
         rows = _sheet_rows(path, sheet)
@@ -293,6 +259,7 @@ def _workbook(path: Path, kind: str) -> Look:
         except Refused as error:
             problem = error
             continue
+        header = tuple(_trimmed(list(header)))
         body = [r for r in rows[header_row:] if r]
         sample = _spread(body)
         padded = tuple(tuple((*r, *[""] * len(header))[: len(header)]) for r in sample)
@@ -319,23 +286,17 @@ def _parquet(path: Path) -> Look:
     return Look(path, "parquet", names, tuple(zip(*cells, strict=True)), whole=whole)
 
 
-def _sheet_names(path: Path) -> list[str]:
-    import python_calamine
-
-    try:
-        return python_calamine.load_workbook(str(path)).sheet_names
-    except (python_calamine.CalamineError, OSError) as error:
-        raise Refused(f"{path.name} is not a readable workbook: {str(error)[:80]}.") from None
-
-
 def _sheet_rows(path: Path, sheet: str) -> list[list[str]]:
-    import python_calamine
+    """Rows of a sheet as the spreadsheet numbers them, a blank one as an empty list."""
+    import pyarrow.parquet as pq
 
-    from ltvlab_utils.sources import workbook_child
-
-    book = python_calamine.load_workbook(str(path))
-    rows = [[workbook_child.text(c) or "" for c in row] for row in book.get_sheet_by_name(sheet).iter_rows()]
-    return [row if any(c.strip() for c in row) else [] for row in rows]
+    table = pq.read_table(workbooks.sheet_of(path, sheet, str(path)))
+    numbers = table.column("row_no").to_pylist()
+    cells = zip(*(_as_text(c) for c in table.columns[1:]), strict=True)
+    rows: list[list[str]] = [[] for _ in range(max(numbers, default=0))]
+    for number, row in zip(numbers, cells, strict=True):
+        rows[number - 1] = list(row)
+    return rows
 
 
 def _as_text(column) -> list[str]:

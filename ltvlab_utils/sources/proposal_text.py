@@ -12,7 +12,7 @@ from ltvlab_utils.sources.place import path_of
 from ltvlab_utils.sources.propose import Proposal, Proposed
 
 ORDER = (
-    "mapping", "format", "encoding", "delimiter", "sheet", "skip", "header", "repeats", "columns", "constants",
+    "mapping", "format", "encoding", "delimiter", "sheet", "skip", "header", "only", "repeats", "columns", "constants",
     "values", "date_format", "time_zone", "amounts_include_tax", "amount_unit", "fill_down", "returns",
     "further_lines", "may_lack",
 )  # fmt: skip

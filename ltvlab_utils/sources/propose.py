@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,8 +17,9 @@ from itertools import islice
 from pathlib import Path
 
 from ltvlab_utils.errors import Refused
-from ltvlab_utils.params import load_yaml
-from ltvlab_utils.sources import ready
+from ltvlab_utils.params import Source, load_yaml
+from ltvlab_utils.periods import DAYS_PER_YEAR
+from ltvlab_utils.sources import files, ready
 from ltvlab_utils.sources.guess import Guess, Pick, guess, plain
 from ltvlab_utils.sources.look import Look
 from ltvlab_utils.sources.traits import Trait
@@ -49,6 +51,10 @@ class Proposed:
         base = ready.read(self.mapping).sources[self.table].get("columns", {}) if self.mapping else {}
         there = {c for c, names in base.items() if set(_listed(names)) & set(self.looks[0].header)}
         return there | set(self.columns)
+
+    def tells_names(self) -> bool:
+        """True where the file tells the names of its customers beside their codes."""
+        return bool(self.name_column) or bool(self.mapping and "customers" in ready.read(self.mapping).sources)
 
     def ask(self, key: str, text: str) -> None:
         """Marks a key as a guess; a second word about it is added to the first."""
@@ -103,17 +109,20 @@ def propose(looks: Mapping[str, Sequence[Look]], folders: Sequence[Path] = (), r
 def _named(sources: list[Proposed]) -> list[Proposed]:
     """Names of customers from the one file of orders or contracts that tells them beside their codes, where no list of
     customers is given."""
-    told = [s for s in sources if s.name_column and s.table in ("order_lines", "contract_terms")]
+    told = [s for s in sources if s.tells_names() and s.table in ("order_lines", "contract_terms")]
     if not told or any(s.table == "customers" for s in sources):
         return []
     first = told[0]
     if sum(s.table == first.table for s in told) > 1:
         return []
-    made = Proposed("customers", first.looks)
+    made = Proposed("customers", first.looks, mapping=first.mapping)
     _file_keys(made, first.looks[0])
-    made.keys |= {"repeats": True, "columns": {"customer_id": first.columns["customer_id"]}}
-    made.keys["columns"]["customer_name"] = first.name_column
-    made.comments["repeats"] = f"names come from the file of {first.table}"
+    if first.mapping:
+        made.keys = {k: v for k, v in first.keys.items() if k in made.keys}
+    else:
+        made.keys |= {"repeats": True, "columns": {"customer_id": first.columns["customer_id"]}}
+        made.keys["columns"]["customer_name"] = first.name_column
+        made.comments["repeats"] = f"names come from the file of {first.table}"
     return [made]
 
 
@@ -195,11 +204,12 @@ def _refuse_strangers(found: Guess) -> None:
 
 def _file_keys(made: Proposed, seen: Look) -> None:
     keys = made.keys
-    if seen.format == "text":
-        keys["format"] = "text"
+    if seen.format != files.format_of(Source(path="any"), seen.path):
+        keys["format"] = seen.format
     if seen.encoding != "utf-8" and seen.format in ("csv", "text"):
         keys["encoding"] = seen.encoding
-    if seen.format == "csv" and seen.delimiter != ",":
+    usual = "\t" if seen.path.name.lower().endswith((".tsv", ".tsv.gz")) else ","
+    if seen.format == "csv" and seen.delimiter != usual:
         keys["delimiter"] = seen.delimiter
     if len(seen.sheets) > 1:
         keys["sheet"] = seen.sheet
@@ -309,6 +319,9 @@ def _orders(made: Proposed, found: Guess) -> None:
     if "kind" not in columns:
         constants["kind"] = "sale"
         _returns(made, found)
+    elif "return" in made.keys.get("values", {}).get("kind", {}).values() and not _is_signed(found):
+        made.keys["returns"] = {"positive": "negated"}
+        made.ask("returns", "returns stand without a minus")
     if constants:
         made.keys["constants"] = {**made.keys.get("constants", {}), **constants}
         told = {"quantity": "no quantity is told", "status": "every row is a confirmed order"}
@@ -408,6 +421,10 @@ def _returns(made: Proposed, found: Guess) -> None:
         made.keys["returns"] = rule
 
 
+def _is_signed(found: Guess) -> bool:
+    return any(t and t.has_negative for t in (found.of("quantity"), found.of("net_amount")))
+
+
 def _prefix(orders: Trait, signed: Trait) -> str:
     """A letter that starts the numbers of negative rows and no other."""
     pairs = [(o[:1], n < 0) for o, n in zip(orders.cells, signed.numbers, strict=True) if o and n is not None]
@@ -456,6 +473,13 @@ def _contracts(made: Proposed, found: Guess) -> None:
         if name not in columns:
             constants[name] = value
             made.ask("constants", why)
+    if "term_months" not in columns and "interval" not in constants:
+        months = _term_months(found)
+        constants["term_months"] = months[0]
+        told = f"every term of the sample has {months[0]} months" if len(months) == 1 else (
+            f"terms have {', '.join(map(str, sorted(months)[:6]))} months: deliver a column of it"
+        )  # fmt: skip
+        made.ask("constants", told)
     if "outcome" in columns and "outcome_on" not in columns:
         columns["outcome_on"] = columns.get("ends_on", "")
         made.ask("columns.outcome_on", "the end of the term stands for the day it was decided")
@@ -464,6 +488,16 @@ def _contracts(made: Proposed, found: Guess) -> None:
         made.comments["columns.outcome_on"] = "the end of the term where no day is told"
     if constants:
         made.keys["constants"] = constants
+
+
+def _term_months(found: Guess) -> list[int]:
+    """Lengths of the sampled terms in whole months, the most frequent first; 12 where none can be told."""
+    starts, ends = found.of("starts_on"), found.of("ends_on")
+    if not starts or not ends:
+        return [12]
+    pairs = zip(starts.days(), ends.days(), strict=True)
+    lengths = Counter(round((b - a).days * 12 / DAYS_PER_YEAR) for a, b in pairs if a and b and b > a)
+    return [months for months, _ in lengths.most_common() if months > 0] or [12]
 
 
 def _others(made: Proposed, found: Guess) -> None:

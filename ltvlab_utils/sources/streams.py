@@ -46,8 +46,8 @@ class Look:
 
 
 def where(shown: str) -> str:
-    """A file of a source as people know it."""
-    return shown if shown.startswith((PACKAGE, "database:")) else f"data/{shown}"
+    """A file of a source as people know it; one that is no source yet stands with its whole path."""
+    return shown if shown.startswith((PACKAGE, "database:")) or Path(shown).is_absolute() else f"data/{shown}"
 
 
 def unpacks_too_far(unpacked: int, packed: int) -> bool:

@@ -110,10 +110,10 @@ class Trait:
     def is_date(self) -> bool:
         return bool(self.forms)
 
-    def moments(self) -> list[datetime]:
-        """The cells that are dates, read in the one form (the first of several)."""
+    def days(self) -> list[datetime | None]:
+        """Each cell as a day, read in the one form (the first of several); None where it is none."""
         form = self.dates or (self.forms[0] if self.forms else "")
-        return [m for c in self.filled if (m := _moment(c, form))] if form else []
+        return [_moment(c, form) if form else None for c in self.cells]
 
 
 def trait(cells: Sequence[str]) -> Trait:

@@ -24,6 +24,7 @@ from ltvlab_utils.sources.streams import RATIO, UNPACKED, unpacks_too_far
 MEMORY = 2 * 10**9  # bytes that reading one may take
 MOST = 1_500_000_000  # bytes that one may unpack to, however well it packs: a full sheet of a million rows has fewer
 SECONDS = 900
+NO_SHEET = "?"  # a name that no sheet can have
 PIECE = 1 << 20
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # the stream of a workbook with a password
@@ -34,9 +35,32 @@ def converted(file: SourceFile) -> Path:
     return _converted(file.path, file.fingerprint, file.settings.sheet, file.where)
 
 
+def sheet_of(path: Path, sheet: str, where: str) -> Path:
+    """The same of a workbook that is no source yet."""
+    stat = path.stat()
+    return _converted(path, f"{stat.st_mtime_ns} {stat.st_size}", sheet, where)
+
+
+def sheet_names(path: Path, where: str) -> list[str]:
+    """The sheets of a workbook, as it orders them. Raises Refused."""
+    _refuse_strange(path, where)
+    _, code, names = _ran(path, NO_SHEET, where)
+    if code != "sheet":
+        raise Refused(_sentence(where, NO_SHEET, code, names))
+    return names
+
+
 @lru_cache(maxsize=64)  # a survey asks for the header, staging for the rows
 def _converted(path: Path, fingerprint: str, sheet: str, where: str) -> Path:
     _refuse_strange(path, where)
+    part, code, more = _ran(path, sheet, where)
+    if code:
+        raise Refused(_sentence(where, sheet, code, more))
+    return part
+
+
+def _ran(path: Path, sheet: str, where: str) -> tuple[Path, str, list[str]]:
+    """The Parquet file of the sheet, or a code for why there is none and what goes with it."""
     part = scratch("sheet.parquet")
     command = [sys.executable, "-I", workbook_child.__file__, str(path), sheet, str(part), str(MEMORY)]
     try:
@@ -44,10 +68,14 @@ def _converted(path: Path, fingerprint: str, sheet: str, where: str) -> Path:
     except subprocess.TimeoutExpired:
         raise Refused(f"{where} was not read within {SECONDS} seconds: deliver it as csv.") from None
     if done.returncode == 0:
-        return part
+        return part, "", []
     code, *more = done.stdout.decode(errors="replace").splitlines() or [""]
     if done.returncode != workbook_child.TOLD:
         code = "large" if _out_of_memory(done) else "broken"
+    return part, code, more
+
+
+def _sentence(where: str, sheet: str, code: str, more: list[str]) -> str:
     sentences = {
         "password": "has a password: save it without one, or deliver csv.",
         "sheet": f'has no sheet "{sheet}".{nearest(sheet, more)}',
@@ -56,7 +84,7 @@ def _converted(path: Path, fingerprint: str, sheet: str, where: str) -> Path:
         "csv or Parquet, or copy the table alone into a new workbook.",
     }
     detail = f" ({more[0]})" if code == "broken" and more else ""
-    raise Refused(f"{where} {sentences.get(code, f'is not a readable workbook{detail}: save it again, or as csv.')}")
+    return f"{where} {sentences.get(code, f'is not a readable workbook{detail}: save it again, or as csv.')}"
 
 
 def _out_of_memory(done: subprocess.CompletedProcess) -> bool:
