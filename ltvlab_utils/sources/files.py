@@ -17,7 +17,8 @@ TRUTH = ".truth"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of one source. `origin` says where each contract column comes from (made by `mapping`)."""
+    """One file of one source. Made by `mapping`: `origin` says where each column comes from, `further` the places
+    of the amount (and day) of each further line, `doubled` places of columns that stand twice in the header."""
 
     table: str
     source: str
@@ -29,6 +30,8 @@ class SourceFile:
     plain: bool
     header: tuple[str, ...] = ()
     origin: dict[str, tuple[str, object]] = field(default_factory=dict)
+    further: tuple[tuple[int, ...], ...] = ()
+    doubled: tuple[tuple[int, int], ...] = ()
     columns_unknown: tuple[str, ...] = ()
     columns_missing: tuple[str, ...] = ()
 
