@@ -104,12 +104,18 @@ class Source(Strict):
     amount_unit: Literal["major", "minor"] = Field(
         "major", description="minor where amounts are in the currency's smallest unit (cents) | | 01"
     )
+    only: dict[str, list[str]] = Field(
+        {},
+        description="column of the file: texts of the rows that are meant for this table, * = any text; other rows are "
+        "passed over and counted | | 01",
+    )
     fill_down: list[str] = Field(
         [], description="columns that stand on the first line of an order alone, carried to its further lines | | 01"
     )
     repeats: bool = Field(
         False,
-        description="true where a key comes again and again (customers among orders): its last row counts | | 01",
+        description="true where a key comes again and again (customers among orders): of each column the last value "
+        "counts | | 01",
     )
     returns: Returns = Field(Returns(), description="which order lines are returns | | 01")
     further_lines: list[FurtherLine] = Field([], description="amounts of the order as lines of their own | | 01")

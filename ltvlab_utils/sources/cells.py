@@ -133,6 +133,14 @@ def _rate(name: str) -> dict:
     return {"unit": "fraction", "minimum": 0.0, "maximum": 1.0} if name in SHARES else {}
 
 
+def meant(raw: ir.Table, file: SourceFile) -> ir.Table:
+    """The rows that are meant for the file's table (`only`)."""
+    for place, texts in file.only:
+        text = parse.stripped(raw[f"c{place}"])
+        raw = raw.filter((text.notnull() if "*" in texts else text.isin(texts)).fill_null(False))
+    return raw
+
+
 def prepared(raw: ir.Table, file: SourceFile) -> ir.Table:
     """The rows with what stands on the first line of an order alone carried to its further lines, and `first_`, true on
     the first row of an order, where amounts of the order are lines of their own."""

@@ -17,8 +17,9 @@ TRUTH = ".truth"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of one source. Made by `mapping`: `origin` says where each column comes from, `further` the places
-    of the amount (and day) of each further line, `doubled` places of columns that stand twice in the header."""
+    """One file of one source. Made by `mapping`: `origin` says where each column comes from, `further` the places of
+    the amount (and day) of each further line, `only` places and texts of the rows that are meant, `doubled` places of
+    columns that stand twice in the header."""
 
     table: str
     source: str
@@ -31,6 +32,7 @@ class SourceFile:
     header: tuple[str, ...] = ()
     origin: dict[str, tuple[str, object]] = field(default_factory=dict)
     further: tuple[tuple[int, ...], ...] = ()
+    only: tuple[tuple[int, tuple[str, ...]], ...] = ()
     doubled: tuple[tuple[int, int], ...] = ()
     columns_unknown: tuple[str, ...] = ()
     columns_missing: tuple[str, ...] = ()

@@ -80,6 +80,8 @@ def worked_out(
         return order_lines.worked_out(rows, file, taxed)
     if mapping.has(file, "interval"):
         rows = subscriptions.worked_out(rows, file)
+    if file.settings.repeats and "fault_customer_name" in rows.columns:  # another row of the customer may have it
+        rows = rows.drop("fault_customer_name")
     zero = ibis.literal(0, MONEY)
     amount = rows[AMOUNT[file.table]].cast(MONEY).fill_null(zero) if file.table in AMOUNT else zero
     return rows.mutate(**_row_rules(contract, rows), amount_=amount)
@@ -123,6 +125,10 @@ def united(files: list[ir.Table]) -> ir.Table:
 def _made(rows: ir.Table, file: SourceFile, order: int, name: str, contract: Contract) -> ir.Value:
     if name == "customer_name":
         return rows.customer_id
+    if name == "term_months" and file.origin[name][0] == "made" and not mapping.has(file, "interval"):
+        after = (rows.ends_on + ibis.interval(days=1)).cast("date")
+        months = (after.year() - rows.starts_on.year()) * 12 + after.month() - rows.starts_on.month()
+        return ibis.greatest(months + (after.day() > rows.starts_on.day()).ifelse(1, 0), 1)
     if file.origin[name][0] == "absent" or name not in mapping.MADE.get(file.table, ()):
         return ibis.null(KINDS[contract.column[name].kind][1])
     if name == "line_no":
@@ -167,11 +173,17 @@ def without_duplicates(contract: Contract, rows: ir.Table) -> ir.Table:
 
 
 def one_a_key(contract: Contract, rows: ir.Table) -> ir.Table:
-    """Accepted rows, one a key: of files in which keys come again and again (`repeats`) the last, and none where
-    another file has the key."""
-    keys = [rows[k] for k in contract.keys]
-    window = ibis.window(group_by=keys, order_by=[rows.repeats_, rows.order_.desc(), rows.row_no_.desc()])
-    return rows.mutate(nth_=ibis.row_number().over(window)).filter(lambda t: t.nth_ == 0).drop("nth_")
+    """Accepted rows, one a key: of files in which keys come again and again (`repeats`) the last value of each column,
+    and nothing of a key that another file has."""
+    window = {"group_by": [rows[k] for k in contract.keys]}
+    order = [rows.repeats_, rows.order_.desc(), rows.row_no_.desc()]
+    first = ibis.row_number().over(**window, order_by=order)
+    others = [c for c in contract.names if c not in contract.keys]
+    whole = {**window, "order_by": order, "rows": (None, None)}
+    last = {c: ibis.ifelse(rows.repeats_, rows[c].first(include_null=False).over(**whole), rows[c]) for c in others}
+    if "customer_name" in last:
+        last["customer_name"] = ibis.coalesce(last["customer_name"], rows.customer_id)
+    return rows.mutate(nth_=first, **last).filter(lambda t: t.nth_ == 0).drop("nth_")
 
 
 def amount_after(table: str, rows: ir.Table, as_of: date) -> ir.Value:

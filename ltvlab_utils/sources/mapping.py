@@ -13,6 +13,7 @@ from ltvlab_utils.tables import CONTRACTS
 # required columns that are made from source, file and row (or from another column) where a file has none
 MADE = {
     "customers": {"customer_name"},
+    "contract_terms": {"term_months"},
     "order_lines": {"order_id", "line_no"},
     "support_costs": {"entry_id"},
     "activities": {"activity_id"},
@@ -58,25 +59,32 @@ def mapped(file: SourceFile, header: Sequence[str]) -> SourceFile:
     for column in contract.columns:
         asked = _options(wanted.columns.get(column.name, []))
         made = column.name in MADE.get(file.table, ()) or column.name in worked_out
-        lenient = column.name in wanted.may_lack and column.optional
+        may_be_empty = column.optional or (column.nullable and column.name in wanted.may_lack)
+        lenient = column.name in wanted.may_lack and may_be_empty
         if found := _found(asked or [column.name], names):
             origin[column.name] = ("columns", found)
         elif column.name in wanted.constants:
             origin[column.name] = ("constant", _text(wanted.constants[column.name]))
         elif made and (not asked or column.name in wanted.may_lack):
             origin[column.name] = ("made", "")
-        elif (asked and not lenient) or not column.optional:
+        elif (asked and not lenient) or not may_be_empty:
             raise Refused(_missing(file, column, asked or [column.name], names, bool(asked)))
         else:
             origin[column.name] = ("absent", "")
     further = [_further(file, line, names) for line in wanted.further_lines]
-    used = {i for kind, at in origin.values() if kind == "columns" for i in at} | {i for at in further for i in at}
+    only = tuple((_place(file, name, names), tuple(t.strip() for t in texts)) for name, texts in wanted.only.items())
+    used = (
+        {i for i, _ in only}
+        | {i for kind, at in origin.values() if kind == "columns" for i in at}
+        | {i for at in further for i in at}
+    )
     doubled = {n: [i for i, other in enumerate(names) if other == n] for n in names}
     return replace(
         file,
         header=tuple(names),
         origin=origin,
         further=tuple(further),
+        only=only,
         doubled=tuple((at[0], i) for n, at in doubled.items() if at[0] in used for i in at[1:]),
         columns_unknown=tuple(n for i, n in enumerate(names) if i not in used and doubled[n][0] not in used),
         columns_missing=tuple(c for c in contract.names if origin[c][0] == "absent"),
@@ -123,6 +131,12 @@ def _further(file: SourceFile, line, names: list[str]) -> tuple[int, ...]:
             return ()
         raise Refused(_not_there(file, f"further_lines ({line.kind})", [line.on] if amount else options, names))
     return (amount[0], *day)
+
+
+def _place(file: SourceFile, name: str, names: list[str]) -> int:
+    if not (found := _found([name.strip()], names)):
+        raise Refused(_not_there(file, "only", [name], names))
+    return found[0]
 
 
 def _not_there(file: SourceFile, what: str, options: list[str], names: list[str]) -> str:

@@ -47,6 +47,15 @@ class Staged:
         return _plain(self.rejected_table, "rejected_rows")
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What was read of a file: rows that are meant for its table, rows that are not, and the amount of the former."""
+
+    rows: int
+    passed_over: int
+    amount: Decimal
+
+
 def _plain(table: ir.Table, name: str) -> pd.DataFrame:
     money = [c.name for c in CONTRACTS[name].columns if c.kind == "money"]
     frame = table.order_by(list(CONTRACTS[name].keys)).to_pandas()
@@ -159,9 +168,7 @@ def _staged(params: Params, name: str, own: list[SourceFile], rows: ir.Table) ->
     return judge.masked(name, accepted, params.as_of).select(CONTRACTS[name].names)
 
 
-def _judged(
-    params: Params, own: list[SourceFile], connection: ibis.BaseBackend
-) -> tuple[ir.Table, list[tuple[int, object]]]:
+def _judged(params: Params, own: list[SourceFile], connection: ibis.BaseBackend) -> tuple[ir.Table, list[_Read]]:
     """Every row of a table's files with its judgement; rows and amount of each file as they were read."""
     zone, currency, parts, raws, read = params.settings.time_zone, params.settings.currency, [], [], []
     with cells.staged_in_steps():
@@ -169,10 +176,12 @@ def _judged(
             loaded = readers.load(connection, file)
             raws.append(loaded.get_name())
             cells.refuse_unequal(loaded, file)
-            raw = cells.prepared(cells.without_point_zero(loaded, file), file)
+            own_rows = cells.meant(loaded, file)
+            passed_over = _rows(loaded) - _rows(own_rows) if file.only else 0
+            raw = cells.prepared(cells.without_point_zero(own_rows, file), file)
             worked_out = judge.worked_out(raw, file, order, zone, currency, _taxed(params, file))
             found = worked_out.aggregate(rows=worked_out.count(), amount=worked_out.amount_.sum()).to_pandas().iloc[0]
-            read.append((int(found["rows"]), found["amount"] if found["rows"] else 0))
+            read.append(_Read(int(found["rows"]), passed_over, Decimal(found["amount"] if found["rows"] else 0)))
             parts.append(judge.judged(worked_out, file, order))
         rows = _kept(connection, judge.without_duplicates(CONTRACTS[own[0].table], judge.united(parts)))
     for name in raws:
@@ -184,7 +193,7 @@ def _report(
     params: Params,
     name: str,
     own: list[SourceFile],
-    read: list[tuple[int, object]],
+    read: list[_Read],
     rows: ir.Table,
     connection: ibis.BaseBackend,
 ) -> ir.Table:
@@ -207,8 +216,9 @@ def _report(
         {
             "source": pa.array([f.source for f in own], pa.string()),
             "file": pa.array([f.file for f in own], pa.string()),
-            "rows_read": pa.array([n for n, _ in read], pa.int64()),
-            "amount_read": pa.array([Decimal(a) for _, a in read], pa.decimal128(38, 4)),
+            "rows_read": pa.array([r.rows for r in read], pa.int64()),
+            "rows_passed_over": pa.array([r.passed_over for r in read], pa.int64()),
+            "amount_read": pa.array([r.amount for r in read], pa.decimal128(38, 4)),
             "fingerprint": pa.array([f.fingerprint for f in own], pa.string()),
             "columns_unknown": pa.array([", ".join(f.columns_unknown) or None for f in own], pa.string()),
             "columns_missing": pa.array([", ".join(f.columns_missing) or None for f in own], pa.string()),
