@@ -20,7 +20,8 @@ from ltvlab_utils.errors import Refused
 from ltvlab_utils.sources import formats, place, proposal_text, trial
 from ltvlab_utils.sources.guess import guess
 from ltvlab_utils.sources.look import Look, look
-from ltvlab_utils.sources.propose import code_of, propose
+from ltvlab_utils.sources.propose import propose
+from ltvlab_utils.sources.proposed import code_of
 from ltvlab_utils.sources.traits import trait
 
 TODAY = date(2026, 1, 15)
@@ -116,7 +117,11 @@ def test_a_japanese_sales_list_in_excel_below_two_title_rows(introduced, tmp_pat
     assert set(lines.customer_id) == {"0001", "0002", "0003"} and set(lines.order_id) == {r[1] for r in SALES}
     names = frames["customers"].set_index("customer_id").customer_name
     assert names["0002"] == "㈲ミドリ", "names come from the file of orders"
-    assert (params.settings.currency, params.settings.time_zone, params.settings.language) == ("JPY", "Asia/Tokyo", "ja")
+    assert (params.settings.currency, params.settings.time_zone, params.settings.language) == (
+        "JPY",
+        "Asia/Tokyo",
+        "ja",
+    )
     assert params.settings.value_basis == "revenue", "no cost: nothing is called profit"
 
 
@@ -132,7 +137,8 @@ def test_cp932_with_costs_is_gross_profit(introduced, tmp_path):
 
 def test_day_before_month_is_told_from_the_values(introduced, tmp_path):
     rows = [("Date", "Customer", "Price", "Qty"), ("01/06/2025", "Acme", 10.5, 3), ("13/06/2025", "Beta", 5.25, 2),
-            ("02/07/2025", "Acme", 10.5, 1), ("05/07/2025", "Gamma", 3.0, 10), ("30/07/2025", "Beta", 5.25, 1)]  # fmt: skip
+            ("02/07/2025", "Acme", 10.5, 1), ("05/07/2025", "Gamma", 3.0, 10),
+            ("30/07/2025", "Beta", 5.25, 1)]  # fmt: skip
     params, frames, report, _ = introduced(orders=csv_file(tmp_path / "orders.csv", *rows))
     assert days(frames) == ["2025-06-01", "2025-06-13", "2025-07-02", "2025-07-05", "2025-07-30"]
     assert accepted(report) == 1.0 and revenue(frames) == Decimal("87.75"), "quantity x unit price"
@@ -168,14 +174,25 @@ def test_an_invoice_list_like_online_retail(introduced, tmp_path):
 def test_orders_without_number_and_quantity(introduced, tmp_path):
     rows = [("得意先名", "日付", "売上"), ("甲社", "令和6年4月1日", "￥12,000"), ("乙社", "令和6年4月30日", "▲3,000"),
             ("甲社", "令和6年5月31日", "￥８，０００")]  # fmt: skip
-    params, frames, report, out = introduced(orders=csv_file(tmp_path / "売上.csv", *rows, encoding="cp932"))
+    _, frames, report, out = introduced(orders=csv_file(tmp_path / "売上.csv", *rows, encoding="cp932"))
     assert accepted(report) == 1.0 and revenue(frames) == 17_000
     assert frames["order_lines"].order_id.nunique() == 3 and set(frames["order_lines"].quantity.abs()) == {1.0}
     assert days(frames) == ["2024-04-01", "2024-04-30", "2024-05-31"] and "ltvlab run acme 2024-05" in out
 
 
 def test_a_contract_list_in_japanese(introduced, tmp_path):
-    header = ("契約番号", "得意先コード", "得意先名", "プラン", "契約開始日", "契約終了日", "月額", "自動更新", "契約状態", "解約日")
+    header = (
+        "契約番号",
+        "得意先コード",
+        "得意先名",
+        "プラン",
+        "契約開始日",
+        "契約終了日",
+        "月額",
+        "自動更新",
+        "契約状態",
+        "解約日",
+    )
     rows = [
         ("K1", "T1", "甲社", "標準", "2023/4/1", "2024/3/31", "50,000", "有", "更新済", None),
         ("K2", "T1", "甲社", "標準", "2024/4/1", "2025/3/31", "52,000", "有", "契約中", None),
@@ -183,7 +200,7 @@ def test_a_contract_list_in_japanese(introduced, tmp_path):
         ("K4", "T3", "丙社", "標準", "2023/7/1", "2024/6/30", "50,000", "無", "中途解約", "2024/1/31"),
     ]
     file = workbook(tmp_path / "契約一覧.xlsx", ("契約一覧", *[None] * 9), header, *rows)
-    params, frames, report, _ = introduced(contracts=file)
+    _, frames, report, _ = introduced(contracts=file)
     assert accepted(report, "contract_terms") == 1.0
     terms = frames["contract_terms"].set_index("contract_id")
     assert terms.monthly_amount.sum() == 302_000 and set(terms.term_months) == {12}
@@ -201,7 +218,17 @@ def company():
              ("O3", 1, "c3", "2025-05-20 09:00:00", "cancelled", "P1", 1, 1000, "sale"),
              ("O4", 1, "c2", "2025-06-12 16:00:00", "confirmed", "P2", 2, 3000, "sale"),
              ("O5", 1, "c3", "2025-06-30 12:00:00", "confirmed", "P2", 1, 1500, "sale")]  # fmt: skip
-    names = ["order_id", "line_no", "customer_id", "ordered_at", "status", "product_id", "quantity", "net_amount", "kind"]
+    names = [
+        "order_id",
+        "line_no",
+        "customer_id",
+        "ordered_at",
+        "status",
+        "product_id",
+        "quantity",
+        "net_amount",
+        "kind",
+    ]
     orders = pd.DataFrame(lines, columns=names).assign(tax_rate=0.1)
     people = pd.DataFrame({"customer_id": ["c1", "c2", "c3"], "customer_name": ["甲社", "乙社", "丙社"]})
     return {"order_lines": orders, "customers": people}
@@ -276,7 +303,9 @@ def test_no_copy_says_where_the_file_goes(workspace, say, tmp_path):
     assert status == 0 and "Put orders.csv into" in out and not (workspace / "data/acme").exists()
 
 
-@pytest.mark.parametrize(("words", "basis", "rate"), [((), "revenue", None), (("--margin", "0.3"), "gross_profit", 0.3)])
+@pytest.mark.parametrize(
+    ("words", "basis", "rate"), [((), "revenue", None), (("--margin", "0.3"), "gross_profit", 0.3)]
+)
 def test_a_margin_is_assumed_only_where_a_person_says_so(workspace, say, tmp_path, words, basis, rate):
     file = csv_file(tmp_path / "orders.csv", *PLAIN)
     assert say("init", "acme", "--orders", file, *words)[0] == 0
@@ -326,7 +355,7 @@ def test_hostile_cells_do_not_reach_the_terminal_or_break_the_yaml(workspace, sa
         ("a.xlsx", b"PK\x03\x04broken", "broken"),
         ("a.csv.gz", b"\x1f\x8bbroken", "not a whole gzip"),
         ("a.parquet", b"PAR1broken", "not a readable Parquet"),
-        ("a.csv", "date;Kunde;Betrag\n2025-01-02;A;12,50\n2025-01-03;B;1.212,50\n".encode(), "decimal comma"),
+        ("a.csv", b"date;Kunde;Betrag\n2025-01-02;A;12,50\n2025-01-03;B;1.212,50\n", "decimal comma"),
     ],
     ids=lambda v: v if isinstance(v, str) else None,
 )  # fmt: skip
@@ -343,9 +372,11 @@ def test_wrong_files_get_one_sentence(workspace, say, tmp_path, name, content, s
 def test_wrong_names_get_one_sentence(workspace, say, tmp_path, company):
     file = csv_file(tmp_path / "orders.csv", *PLAIN)
     status, _, err = say("init", "--orders", file, "--", company)
-    assert status == 2 and "cannot be the name" in err and list((workspace / "params").iterdir()) == [
-        workspace / "params" / "small"
-    ]
+    assert (
+        status == 2
+        and "cannot be the name" in err
+        and list((workspace / "params").iterdir()) == [workspace / "params" / "small"]
+    )
 
 
 def test_a_folder_without_tables_and_no_file_at_all(workspace, say, tmp_path):
@@ -460,7 +491,21 @@ CELLS = st.text(max_size=12) | st.sampled_from(
     ["2025-01-02", "13/01/2025", "1,234", "▲5", "キャンセル", "返品", "", "A1", "税込", "0.1", "12,5", "令和6年1月5日"]
 )
 HEADS = st.text(max_size=8) | st.sampled_from(
-    ["customer", "date", "amount", "数量", "単価", "得意先コード", "受注日", "金額", "状態", "区分", "税率", "kind", "status"]
+    [
+        "customer",
+        "date",
+        "amount",
+        "数量",
+        "単価",
+        "得意先コード",
+        "受注日",
+        "金額",
+        "状態",
+        "区分",
+        "税率",
+        "kind",
+        "status",
+    ]
 )
 
 

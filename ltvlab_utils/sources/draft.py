@@ -13,10 +13,10 @@ import pandas as pd
 
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.params import Params, Source, resolve
-
+from ltvlab_utils.sources import ready
 from ltvlab_utils.sources.look import Look
-from ltvlab_utils.sources.propose import Proposal, propose, proposed
 from ltvlab_utils.sources.proposal_text import questions, text_of
+from ltvlab_utils.sources.propose import Proposal, named, propose, proposed
 from ltvlab_utils.sources.trial import FAR, last_full_month, overview, trial
 from ltvlab_utils.tables import CONTRACTS
 
@@ -55,7 +55,9 @@ def draft(
     made = _tried(company, proposal, placed, today)
     again = [s for s in proposal.sources if s.mapping and (made.problem or _too_many(made, s.table))]
     if again:  # the export differs from what the ready mapping knows
-        proposal.sources = [proposed(s.table, s.looks) if s in again else s for s in proposal.sources]
+        given = [s for s in proposal.sources if not s.derived]
+        proposal.sources = [proposed(s.table, s.looks) if s in again else s for s in given]
+        proposal.sources += named(proposal.sources)
         made = _tried(company, proposal, placed, today)
     guests = made.guests / max(made.tried.get("order_lines", 0), 1)
     allowed = min(1.0, math.ceil(guests * 1.5 * 20) / 20) if guests > 0.8 * MAY_REFUSE else 0.0
@@ -64,7 +66,7 @@ def draft(
 
 
 def _resolved(company: str, text: str) -> Params:
-    return resolve(company, FAR, text)
+    return resolve(company, FAR, text, ready=ready.keys_of)
 
 
 def _too_many(made: Draft, table: str) -> bool:

@@ -23,8 +23,10 @@ FORMATS = {".parquet": "parquet", **dict.fromkeys(WORKBOOKS, "workbook")}
 @dataclass(frozen=True)
 class SourceFile:
     """One file, or one database table, of one source. `format`, `encoding` and `delimiter` are settled: what
-    company.yaml says, else what the file is. `origin` says where each contract column comes from (made by `mapping`).
-    `path` of a database table is the Parquet file of the rows that were read."""
+    company.yaml says, else what the file is. `path` of a database table is the Parquet file of the rows that were read.
+    Made by `mapping`: `origin` says where each column comes from, `further` the places of the amount (and day) of each
+    further line, `only` places and texts of the rows that are meant, `doubled` places of columns that stand twice in
+    the header."""
 
     table: str
     source: str
@@ -39,6 +41,9 @@ class SourceFile:
     delimiter: str
     header: tuple[str, ...] = ()
     origin: dict[str, tuple[str, object]] = field(default_factory=dict)
+    further: tuple[tuple[int, ...], ...] = ()
+    only: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    doubled: tuple[tuple[int, int], ...] = ()
     columns_unknown: tuple[str, ...] = ()
     columns_missing: tuple[str, ...] = ()
 

@@ -13,9 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import pairwise
 
 SURE = 0.95  # share of filled cells that must agree
-ISO = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]+(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?)?( ?Z|.*[+-]\d{2}:?\d{2})?")
+ISO = re.compile(
+    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"  # the day
+    r"(?:[ T]+(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?)?( ?(?:Z|UTC)|.*[+-]\d{2}:?\d{2})?"  # time and offset
+)
 ERA = re.compile(r"(令和|平成|昭和|[RHS])\.? ?(\d{1,2}|元)[-/.年](\d{1,2})[-/.月](\d{1,2})日?.*", re.IGNORECASE)
 NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d*)?(?:[eE][+-]?\d+)?")
 COMMA_DECIMAL = re.compile(r"[+-]?(?:\d{1,3}(?:[. ]\d{3})+|\d+),\d+")
@@ -110,14 +114,13 @@ class Trait:
     def is_date(self) -> bool:
         return bool(self.forms)
 
-    def days(self) -> list[datetime | None]:
-        """Each cell as a day, read in the one form (the first of several); None where it is none."""
-        form = self.dates or (self.forms[0] if self.forms else "")
-        return [_moment(c, form) if form else None for c in self.cells]
-
 
 def trait(cells: Sequence[str]) -> Trait:
     return Trait(tuple(cells))
+
+
+def is_japanese(text: str) -> bool:
+    return bool(re.search(r"[\u3040-\u30ff\u4e00-\u9fff\uff66-\uff9f]", text))
 
 
 def number(cell: str) -> float | None:
@@ -143,9 +146,7 @@ def _forms(first: str, some: Sequence[str]) -> list[str]:
         return [f.format(mark[1]) + clock for f in (DAY_FIRST, MONTH_FIRST) for clock in CLOCKS]
     short = re.match(r"\d{1,2}([-/.])\d{1,2}\1\d{2}(?!\d)", first)
     if short:
-        return [
-            f.format(short[1]).replace("%Y", "%y") + clock for f in (DAY_FIRST, MONTH_FIRST) for clock in CLOCKS
-        ]
+        return [f.format(short[1]).replace("%Y", "%y") + clock for f in (DAY_FIRST, MONTH_FIRST) for clock in CLOCKS]
     return list(OTHER_FORMS)
 
 
@@ -178,6 +179,6 @@ def _share(cells: Sequence[str], form: str) -> float:
 def _in_order(cells: Sequence[str], form: str) -> bool:
     """True where at least three different days stand in order of time: the rows are written as they happened."""
     days = [m for c in cells if (m := _moment(c, form))]
-    pairs = list(zip(days, days[1:], strict=False))
+    pairs = list(pairwise(days))
     ordered = all(a <= b for a, b in pairs) or all(a >= b for a, b in pairs)
     return ordered and len(set(days)) > 2
