@@ -20,7 +20,7 @@ from ltvlab_utils.tables.contract import KINDS
 
 MONEY = KINDS["money"][1]
 EXACT = "decimal(26, 8)"  # of a price times a quantity, before its discount
-SHARE = "decimal(10, 8)"
+SHARE = "decimal(8, 6)"
 MORE = "struct<n: int64, kind: string, net: decimal(18, 4), on: date>"
 APART = 10**15  # between the numbers of lines of the file and of lines that are amounts of the order
 NONE = ibis.null("string")
@@ -84,9 +84,8 @@ def _amounts(rows: ir.Table, file: SourceFile) -> ir.Table:
     nothing = ibis.literal(0, EXACT)
     off = nothing
     if has(file, "line_discount_rate"):
-        # the full amount keeps six decimals here, since a product has at most 38 digits
         share = rows.line_discount_rate.cast(SHARE).fill_null(ibis.literal(0, SHARE))
-        off = off + (rows.full_.try_cast("decimal(24, 6)") * share).try_cast(EXACT)
+        off = off + (rows.full_ * share).try_cast(EXACT)
     if has(file, "line_discount"):
         off = off + rows.line_discount.cast(EXACT).fill_null(nothing)
     rows = rows.mutate(off_=off.try_cast(EXACT))
