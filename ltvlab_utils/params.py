@@ -8,74 +8,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from ltvlab_utils.errors import Refused, nearest
 from ltvlab_utils.periods import Period, is_time_zone
+from ltvlab_utils.source_keys import HELPERS, Source, Strict, with_ready
 from ltvlab_utils.tables import CONTRACTS
 
 COMPANY_PATTERN = r"[a-z0-9][a-z0-9_-]{0,63}"
 ValueBasis = Literal["net_profit", "gross_profit", "revenue"]
 LIVED = 50_000  # customers up to which a generated company is lived month by month, and its futures are known
 OrderModel = Literal["pareto_nbd", "mbg_nbd"]
-
-
-class Strict(BaseModel):
-    """Every settings model: unknown keys refused, nothing converted in silence, never changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Source(Strict):
-    """One delivery of rows for one input table."""
-
-    path: str = Field(description="file or glob below data/<company>/, or package:NAME/FILE | | 01")
-    name: str = Field("", description="name on reports; the path where empty | | 01")
-    format: Literal["csv", "text", "parquet"] = Field(
-        "csv", description="csv; text = columns split by blanks; parquet | | 01"
-    )
-    encoding: str = Field("utf-8", description="encoding of a csv or text file | | 01")
-    delimiter: str = Field(",", description="delimiter of a csv file | | 01")
-    header: list[str] = Field([], description="names of the columns where the file has no header row | | 01")
-    columns: dict[str, str | list[str]] = Field(
-        {},
-        description="contract column: column of the file, or a list of its names; same name where absent | | 01",
-    )
-    constants: dict[str, str | int | float | bool] = Field(
-        {}, description="contract column: value for every row | | 01"
-    )
-    values: dict[str, dict[str, str]] = Field(
-        {}, description="contract column: {value in the file: contract code} | | 01"
-    )
-    date_format: str = Field(
-        "", description="strptime form of dates where they are not ISO (2025-06-30, 2025/6/30) | strptime | 01"
-    )
-    time_zone: str = Field("", description="zone of times that carry none; the company's where empty | IANA name | 01")
-    amounts_include_tax: bool = Field(
-        False, description="true where amounts of the file include tax; needs tax_rate | | 01"
-    )
-
-    @field_validator("date_format")
-    @classmethod
-    def _strptime(cls, form: str) -> str:
-        unknown = re.sub(r"%[YymdbBHIMSfpzjaAe%-]", "", form)
-        if "%" in unknown:
-            raise ValueError(
-                f'"%{unknown.partition("%")[2][:1]}" is no part of a date form; %Y, %m, %d, %H, %M, %S are'
-            )
-        return form
-
-    @field_validator("path")
-    @classmethod
-    def _inside(cls, path: str) -> str:
-        parts = path.replace("\\", "/").removeprefix("package:").split("/")
-        if ".." in parts or path.startswith(("/", "~")) or (len(path) > 1 and path[1] == ":") or "\0" in path:
-            raise ValueError("must stay below the company's data folder (no .., no absolute path)")
-        return path
 
 
 class Models(Strict):
@@ -207,11 +155,9 @@ class Settings(Strict):
             if name not in inputs:
                 raise ValueError(f'no input table is called "{name}".{nearest(name, inputs)}')
             for source in deliveries:
-                for column in [*source.columns, *source.constants, *source.values]:
-                    if column not in CONTRACTS[name].column:
-                        raise ValueError(
-                            f'table "{name}" has no column "{column}".{nearest(column, CONTRACTS[name].names)}'
-                        )
+                known = [*CONTRACTS[name].names, *HELPERS.get(name, {})]
+                if unknown := next((c for c in source.named if c not in known), None):
+                    raise ValueError(f'table "{name}" has no column "{unknown}".{nearest(unknown, known)}')
         if not sources.get("order_lines") and not sources.get("contract_terms"):
             raise ValueError("order_lines or contract_terms is needed; every other table is optional")
         return sources
@@ -366,10 +312,14 @@ def resolve(
     period_yaml: str | None = None,
     company_file: str = "company.yaml",
     period_file: str = "",
+    ready: Callable[[str, str], Mapping[str, Any]] | None = None,
 ) -> Params:
-    """The frozen parameters of a company and period from the texts of its two files. Raises Refused (one sentence)."""
+    """The frozen parameters of a company and period from the texts of its two files. Raises Refused (one sentence).
+
+    `ready`: keys of the ready mapping of that name for a table (`sources.ready.keys_of`).
+    """
     month = Period.parse(period)
-    base = load_yaml(company_yaml, company_file)
+    base = with_ready(load_yaml(company_yaml, company_file), ready, company_file)
     settings = _validated(base, company_file)
     if period_yaml is not None:
         period_file = period_file or f"{month}.yaml"
@@ -386,7 +336,8 @@ def describe(model: type[BaseModel] = Settings, prefix: str = "") -> list[dict[s
         options = [a for a in (info.annotation, *get_args(info.annotation)) if isinstance(a, type)]
         nested = next((a for a in options if issubclass(a, BaseModel)), Source if name == "sources" else None)
         if nested:
-            rows += describe(nested, f"{prefix}{name}.TABLE[]." if nested is Source else f"{prefix}{name}.")
+            many = ".TABLE[]." if nested is Source else "[]." if str(info.annotation).startswith("list") else "."
+            rows += describe(nested, f"{prefix}{name}{many}")
             continue
         default = "required" if info.is_required() else json.dumps(info.default, ensure_ascii=False)
         rows.append(

@@ -8,6 +8,7 @@ import ibis
 
 from ltvlab_utils import sources
 from ltvlab_utils.params import Params, resolve
+from ltvlab_utils.sources import ready
 
 HEADER = "order_id,line_no,customer_id,ordered_at,status,quantity,net_amount,kind\n"
 
@@ -22,7 +23,8 @@ def write(folder: Path, files: dict[str, str | bytes]) -> Path:
 
 
 def params(tables: str, period: str = "2025-06", more: str = "") -> Params:
-    return resolve("acme", period, f"limits: {{rejected_share: 1.0}}\n{more}\nsources:\n{tables}")
+    text = f"limits: {{rejected_share: 1.0}}\n{more}\nsources:\n{tables}"
+    return resolve("acme", period, text, ready=ready.keys_of)
 
 
 def stage(

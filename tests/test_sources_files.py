@@ -53,8 +53,11 @@ def test_a_missing_code_column_proposes_a_constant(tmp_path):
 
 
 def test_a_column_that_stands_twice(tmp_path):
-    said = refusal(survey, tmp_path, {"orders.csv": GOOD.replace("quantity", "net_amount")})
-    assert '"net_amount" stands twice' in said
+    header, row = HEADER.replace("\n", ",net_amount\n"), ROW.replace("\n", ",1000\n")
+    same = stage(tmp_path, {"orders.csv": header + row})
+    assert same.report["amount_accepted"].tolist() == [1000] and same.report["columns_unknown"].isna().all()
+    said = refusal(stage, tmp_path, {"orders.csv": header + row + ROW.replace("A1", "A2").replace("\n", ",999\n")})
+    assert '"net_amount" stands twice' in said and 'row 3 once as "1000" and once as "999"' in said
 
 
 def test_another_delimiter_is_proposed(tmp_path):
@@ -99,10 +102,7 @@ def test_a_broken_file_is_named_with_its_line(tmp_path, row, where, why):
     assert "data/acme/orders.csv" in said and where in said and why in said
 
 
-def test_a_wrong_encoding_proposes_the_right_one(tmp_path):
-    text = (GOOD + "A2,1,東京商事,2025-05-01,confirmed,1,5,sale\n").encode("cp932")
-    said = refusal(stage, tmp_path, {"orders.csv": text})
-    assert "line 3" in said and "encoding: cp932" in said
+def test_an_unknown_encoding_proposes_a_known_one(tmp_path):
     said = refusal(survey, tmp_path, {"orders.csv": GOOD}, "  order_lines: [{path: orders.csv, encoding: cp392}]")
     assert 'no encoding is called "cp392"' in said and "cp932" in said
 

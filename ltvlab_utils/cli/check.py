@@ -1,7 +1,8 @@
-"""`ltvlab check`: are parameters and sources fit for a run, and what would more files unlock?"""
+"""`ltvlab check`: are parameters and sources fit for a run, what do they hold, and what would more files unlock?"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -25,6 +26,7 @@ COLUMNS = {
     ("customers", "acquisition_cost"): "LTV after acquisition cost, payback",
     ("customers", "customer_name"): "names instead of ids",
 }
+READ_UP_TO = 1 << 30  # bytes that are read to say what they hold: some seconds a hundred megabytes
 
 
 def register(app: typer.Typer) -> None:
@@ -34,8 +36,9 @@ def register(app: typer.Typer) -> None:
 def check(
     company: Annotated[str, typer.Argument(help="A folder below params/.")],
     period: Annotated[str, typer.Argument(help="A calendar month; its own parameters are checked too.")] = "",
+    headers_only: Annotated[bool, typer.Option("--headers-only", help="Read the header rows alone.")] = False,
 ) -> None:
-    """Check parameters and sources, and say what is missing and would unlock what.
+    """Check parameters and sources, say what a run would read, what is missing and what it would unlock.
 
     Example: ltvlab check sample
     """
@@ -61,12 +64,50 @@ def check(
     for file in found:
         unused, absent = ", ".join(file.columns_unknown), ", ".join(file.columns_missing)
         made.add_row(*(output.cell(v) for v in (file.table, file.file, file.bytes)), _wide(unused), _wide(absent))
+    _print(made)
+    _missing(found)
+    size = sum(file.bytes for file in found)
+    if headers_only or size > READ_UP_TO:
+        if not headers_only:
+            typer.echo(f"Rows are not read here: the files have {size / 1e9:.1f} GB, which a run reads.")
+        typer.echo(f"Ready: ltvlab run {company} {period or 'PERIOD'}")
+        return
+    month = _content(params, folder, period)
+    typer.echo(f"Ready: ltvlab run {company} {period or month or 'PERIOD'}")
+
+
+def _print(table) -> None:
+    from ltvlab_utils.cli import output
+
     console = output.console()
     if not console.is_terminal:
         console.width = 140
-    console.print(made)
-    _missing(found)
-    typer.echo(f"Ready: ltvlab run {company} {period or 'PERIOD'}")
+    console.print(table)
+
+
+def _content(params, folder, period: str) -> str:
+    """Shows what a run would read of every table; the last full month that the data cover. Raises Refused."""
+    from ltvlab_utils import sources
+    from ltvlab_utils.cli import output
+    from ltvlab_utils.sources import trial
+
+    today = datetime.now(UTC).date()
+    with trial.engine() as connection:
+        staged = sources.stage(trial.of_all_time(params) if not period else params, folder, connection)
+        covered, report = trial.overview(staged, today), staged.report
+    made = output.table(f"What a run would read{f' of {period}' if period else ''}")
+    for column in ("table", "rows read", "accepted", "refused", "without customer", "customers", "from", "to"):
+        made.add_column(column, justify="left" if column in ("table", "from", "to") else "right")
+    for name, rows in report.groupby("table_name", sort=False):
+        sums = rows[["rows_read", "rows_accepted", "rows_rejected", "rows_without_customer"]].sum()
+        held = covered[name]
+        made.add_row(*(output.cell(v) for v in (name, *sums.tolist(), held.customers, held.first, held.last)))
+    _print(made)
+    for name, held in covered.items():
+        if held.by_year:
+            years = ", ".join(f"{year}: {amount:,.0f}" for year, amount in held.by_year.items())
+            typer.echo(f"{name}, {params.settings.currency} by year (tax excluded, cancelled left out): {years}")
+    return trial.last_full_month(covered, today)
 
 
 def _wide(names: str):

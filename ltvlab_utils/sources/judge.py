@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import get_args
 
 import ibis
 import ibis.expr.types as ir
 
-from ltvlab_utils.sources import parse
+from ltvlab_utils.source_keys import LineWord
+from ltvlab_utils.sources import mapping, order_lines, subscriptions
+from ltvlab_utils.sources.cells import typed_rows
 from ltvlab_utils.sources.files import SourceFile
-from ltvlab_utils.tables import CONTRACTS, Column, Contract
+from ltvlab_utils.tables import CONTRACTS, Contract
 from ltvlab_utils.tables.contract import KINDS
 
 MONEY = KINDS["money"][1]
@@ -23,7 +26,8 @@ AMOUNT = {
 }
 # amounts that include tax where a source says so; cost is always taken as it stands
 SOLD = ("order_lines", "contract_terms", "receivables")
-TAXED = {"order_lines": ("net_amount", "discount_amount")}
+TAXED = ("order_lines",)  # tables with a tax_rate
+EVERY_KIND = frozenset(get_args(LineWord))
 
 # the day a row became a fact: rows later than as-of are set aside (plans and master data have none)
 DATED = {
@@ -64,115 +68,132 @@ LATER = {
 KEPT = {("receivables", "due_on")}  # days that are known ahead: only what hangs on them is masked
 
 
-def judged_file(raw: ir.Table, file: SourceFile, order: int, zone: str, taxed: bool) -> ir.Table:
-    """Contract columns in their types, and of each row source_, file_, order_, row_no_, and of its first fault column_,
-    value_, reason_ (null = accepted)."""
+def worked_out(
+    raw: ir.Table, file: SourceFile, order: int, zone: str, currency: str, taxed: frozenset[str]
+) -> ir.Table:
+    """The rows of a file by the rules of its source: contract columns, texts and faults as `typed_rows` names them, and
+    amount_, what a row carries of the table's amount, 0 where that is unreadable or the table has none."""
     contract = CONTRACTS[file.table]
-    texts, values, faults = {}, {}, {}
-    for column in contract.columns:
-        if file.origin[column.name][0] in ("absent", "made"):
-            values[column.name] = _made(raw, file, order, column.name, contract)
-            continue
-        texts[column.name], text, value = _cell(raw, file, column, zone)
-        values[column.name] = value
-        rule = parse.fault(column, text, value)
-        if rule is not None:
-            faults[column.name] = rule
-    if file.table == "customers" and file.origin["customer_name"][0] == "made":
-        values["customer_name"] = values["customer_id"]
-    if taxed:
-        for name in TAXED[file.table]:
-            values[name] = _net(values[name], values["tax_rate"])
-        faults.setdefault("tax_rate", ibis.null("string"))
-        missing = values["tax_rate"].isnull().ifelse("missing_value", ibis.null("string"))
-        faults["tax_rate"] = ibis.coalesce(faults["tax_rate"], missing)
-    faults.update(_row_rules(contract, values, faults))
-    rules = {name: faults[name] for name in contract.names if name in faults}
-    typed = raw.select(
-        "row_no",
-        **{name: values[name].cast(KINDS[contract.column[name].kind][1]) for name in contract.names},
-        **{f"fault_{i}": rule for i, rule in enumerate(rules.values())},
-        **{f"cell_{i}": texts.get(name, ibis.null("string")) for i, name in enumerate(rules)},
-    )
-    bad = [typed[f"fault_{i}"].notnull() for i in range(len(rules))]
-    return typed.select(
-        *contract.names,
+    lacking = [name for name in contract.names if not mapping.has(file, name)]
+    rows = typed_rows(raw, file, zone, currency, lambda t: {n: _made(t, file, order, n, contract) for n in lacking})
+    if file.table == "order_lines":
+        return order_lines.worked_out(rows, file, taxed)
+    if mapping.has(file, "interval"):
+        rows = subscriptions.worked_out(rows, file)
+    if file.settings.repeats and "fault_customer_name" in rows.columns:  # another row of the customer may have it
+        rows = rows.drop("fault_customer_name")
+    zero = ibis.literal(0, MONEY)
+    amount = rows[AMOUNT[file.table]].cast(MONEY).fill_null(zero) if file.table in AMOUNT else zero
+    return rows.mutate(**_row_rules(contract, rows), amount_=amount)
+
+
+def judged(rows: ir.Table, file: SourceFile, order: int) -> ir.Table:
+    """Contract columns in their types, and of each row source_, file_, order_, row_no_, repeats_, amount_, what
+    `spread` needs (more_; every_, ended_), and of its first fault column_, value_, reason_ (null = accepted)."""
+    contract = CONTRACTS[file.table]
+    faulty = [c.removeprefix("fault_") for c in rows.columns if c.startswith("fault_")]
+    names = [*(n for n in contract.names if n in faulty), *(n for n in faulty if n not in contract.column)]
+    bad = [rows[f"fault_{name}"].notnull() for name in names]
+    cells = {name: rows[f"cell_{name}"] for name in names if f"cell_{name}" in rows.columns}
+    shown = {name: file.header[file.further[int(name.split("_")[1])][-1]] for name in names if "further_" in name}
+    return rows.select(
+        **{name: rows[name].cast(KINDS[contract.column[name].kind][1]) for name in contract.names},
+        **{name: rows[name] for name in ("every_", "ended_", "more_") if name in rows.columns},
+        amount_=rows.amount_,
         source_=ibis.literal(file.source),
         file_=ibis.literal(file.file),
         order_=ibis.literal(order, "int64"),
-        row_no_=typed.row_no,
-        column_=ibis.cases(*zip(bad, rules, strict=True), else_=ibis.null("string")),
-        value_=ibis.cases(*((b, typed[f"cell_{i}"]) for i, b in enumerate(bad)), else_=ibis.null("string")),
-        reason_=ibis.coalesce(*(typed[f"fault_{i}"] for i in range(len(rules)))),
+        repeats_=ibis.literal(file.settings.repeats),
+        row_no_=rows.row_no,
+        column_=ibis.cases(*((b, shown.get(n, n)) for b, n in zip(bad, names, strict=True)), else_=ibis.null("string")),
+        value_=ibis.cases(
+            *((b, cells.get(n, ibis.null("string"))) for b, n in zip(bad, names, strict=True)),
+            else_=ibis.null("string"),
+        ),
+        reason_=ibis.coalesce(*(rows[f"fault_{name}"] for name in names)),
     )
 
 
-def _cell(raw: ir.Table, file: SourceFile, column: Column, zone: str) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """A cell as it stands, stripped and with the codes of the contract, and typed."""
-    (kind, at), source = file.origin[column.name], file.settings
-    cell = raw[f"c{at}"] if kind == "column" else ibis.literal(at, "string")
-    text = parse.stripped(cell)
-    if known := source.values.get(column.name):
-        text = ibis.cases(*((text == old.strip(), new) for old, new in known.items()), else_=text)
-    return cell, text, parse.typed(column, text, source.date_format, zone, source.time_zone)
+def united(files: list[ir.Table]) -> ir.Table:
+    """The judged rows of several files; what only some of them hold is null in the others."""
+    types = {name: kind for rows in files for name, kind in rows.schema().items()}
+    order = list(types)
+    full = [rows.select(**{n: rows[n] if n in rows.columns else ibis.null(types[n]) for n in order}) for rows in files]
+    return ibis.union(*full) if len(full) > 1 else full[0]
 
 
-def _net(amount: ir.Value, tax_rate: ir.Value) -> ir.Value:
-    return (amount.cast("float64") / (1 + tax_rate)).cast(MONEY)
-
-
-def amount_read(raw: ir.Table, file: SourceFile, taxed: bool) -> ir.Scalar:
-    """Sum of the table's amount over the rows as they came in, before any judgement; an unreadable one counts 0."""
-    zero, name = ibis.literal(0, MONEY), AMOUNT.get(file.table)
-    if name is None:
-        return zero
-    column = CONTRACTS[file.table].column
-    amount = _cell(raw, file, column[name], "UTC")[2]
-    if taxed:
-        amount = _net(amount, _cell(raw, file, column["tax_rate"], "UTC")[2])
-    return amount.cast(MONEY).fill_null(zero).sum().fill_null(zero)
-
-
-def _made(raw: ir.Table, file: SourceFile, order: int, name: str, contract: Contract) -> ir.Value:
-    if file.origin[name][0] == "absent" or name == "customer_name":
+def _made(rows: ir.Table, file: SourceFile, order: int, name: str, contract: Contract) -> ir.Value:
+    if name == "customer_name":
+        return rows.customer_id
+    if name == "term_months" and file.origin[name][0] == "made" and not mapping.has(file, "interval"):
+        after = (rows.ends_on + ibis.interval(days=1)).cast("date")
+        months = (after.year() - rows.starts_on.year()) * 12 + after.month() - rows.starts_on.month()
+        return ibis.greatest(months + (after.day() > rows.starts_on.day()).ifelse(1, 0), 1)
+    if file.origin[name][0] == "absent" or name not in mapping.MADE.get(file.table, ()):
         return ibis.null(KINDS[contract.column[name].kind][1])
     if name == "line_no":
         # an order may go on in a later file: its lines there must not repeat the numbers of this one
-        return ibis.literal(1, "int64") if file.origin["order_id"][0] == "made" else raw.row_no + order * 10**9
+        return ibis.literal(1, "int64") if file.origin["order_id"][0] == "made" else rows.row_no + order * 10**9
     short = file.file.rsplit("/", 1)[-1]
     head = file.source if short in file.source else f"{file.source}/{short}"
-    return ibis.literal(f"{head}:") + raw.row_no.cast("string")
+    return ibis.literal(f"{head}:") + rows.row_no.cast("string")
 
 
-def _row_rules(contract: Contract, values: dict, faults: dict) -> dict:
-    """Rules that need two columns of a row."""
+def _row_rules(contract: Contract, rows: ir.Table) -> dict[str, ir.Value]:
+    """Faults that need two columns of a row."""
     none = ibis.null("string")
     rules = {}
     if contract.name == "contract_terms":
-        open_end = (values["outcome"] != "open") & values["outcome_on"].isnull()
+        open_end = (rows.outcome != "open") & rows.outcome_on.isnull()
         rules["outcome_on"] = (open_end, "missing_value")
-        rules["ends_on"] = (values["ends_on"] < values["starts_on"], "out_of_range")
+        rules["ends_on"] = (rows.ends_on < rows.starts_on, "out_of_range")
     if contract.name == "campaigns":
-        rules["ends_on"] = (values["ends_on"] < values["starts_on"], "out_of_range")
+        rules["ends_on"] = (rows.ends_on < rows.starts_on, "out_of_range")
     return {
-        name: ibis.coalesce(faults.get(name, none), ibis.ifelse(wrong, reason, none))
+        f"fault_{name}": ibis.coalesce(
+            rows[f"fault_{name}"] if f"fault_{name}" in rows.columns else none, ibis.ifelse(wrong, reason, none)
+        )
         for name, (wrong, reason) in rules.items()
     }
 
 
 def without_duplicates(contract: Contract, rows: ir.Table) -> ir.Table:
     """The rows with every accepted one that repeats the key of an earlier accepted one refused."""
-    accepted = rows.reason_.isnull()
+    accepted = rows.reason_.isnull() & ~rows.repeats_
     keys = [rows[k] for k in contract.keys]
     window = ibis.window(group_by=[*keys, accepted], order_by=[rows.order_, rows.row_no_])
     numbered = rows.mutate(nth_=ibis.row_number().over(window))
-    again = numbered.reason_.isnull() & (numbered.nth_ > 0)
+    again = numbered.reason_.isnull() & ~numbered.repeats_ & (numbered.nth_ > 0)
     key = numbered[contract.keys[0]].cast("string")
     return numbered.mutate(
         column_=ibis.ifelse(again, contract.keys[0], numbered.column_),
         value_=ibis.ifelse(again, key, numbered.value_),
         reason_=ibis.ifelse(again, "duplicate_key", numbered.reason_),
     ).drop("nth_")
+
+
+def one_a_key(contract: Contract, rows: ir.Table) -> ir.Table:
+    """Accepted rows, one a key: of files in which keys come again and again (`repeats`) the last value of each column,
+    and nothing of a key that another file has."""
+    window = {"group_by": [rows[k] for k in contract.keys]}
+    order = [rows.repeats_, rows.order_.desc(), rows.row_no_.desc()]
+    first = ibis.row_number().over(**window, order_by=order)
+    others = [c for c in contract.names if c not in contract.keys]
+    whole = {**window, "order_by": order, "rows": (None, None)}
+    last = {c: ibis.ifelse(rows.repeats_, rows[c].first(include_null=False).over(**whole), rows[c]) for c in others}
+    if "customer_name" in last:
+        last["customer_name"] = ibis.coalesce(last["customer_name"], rows.customer_id)
+    return rows.mutate(nth_=first, **last).filter(lambda t: t.nth_ == 0).drop("nth_")
+
+
+def amount_after(table: str, rows: ir.Table, as_of: date) -> ir.Value:
+    """The part of a row's amount that became a fact after as-of."""
+    zero = ibis.literal(0, MONEY)
+    later = zero
+    if "more_" in rows.columns:
+        late = rows.more_.filter(lambda m: m["on"] > ibis.literal(as_of, "date"))
+        later = late.map(lambda m: m["net"]).sums().cast(MONEY).fill_null(zero)
+    return ibis.ifelse(after_as_of(table, rows, as_of), rows.amount_, later)
 
 
 def after_as_of(table: str, rows: ir.Table, as_of: date) -> ir.BooleanValue:

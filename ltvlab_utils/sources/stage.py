@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ltvlab_utils.errors import Refused, StepFailed, nearest
 from ltvlab_utils.params import Params
-from ltvlab_utils.sources import files, judge, mapping, readers
+from ltvlab_utils.sources import cells, files, judge, mapping, order_lines, readers, subscriptions
 from ltvlab_utils.sources.files import SourceFile
 from ltvlab_utils.sources.judge import MONEY
 from ltvlab_utils.tables import CONTRACTS
@@ -47,6 +47,15 @@ class Staged:
         return _plain(self.rejected_table, "rejected_rows")
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What was read of a file: rows that are meant for its table, rows that are not, and the amount of the former."""
+
+    rows: int
+    passed_over: int
+    amount: Decimal
+
+
 def _plain(table: ir.Table, name: str) -> pd.DataFrame:
     money = [c.name for c in CONTRACTS[name].columns if c.kind == "money"]
     frame = table.order_by(list(CONTRACTS[name].keys)).to_pandas()
@@ -62,10 +71,10 @@ def survey(params: Params, data_dir: str | Path) -> list[SourceFile]:
     found = files.find(params, Path(data_dir))
     surveyed = [mapping.mapped(file, readers.read_header(file)) for file in found]
     for file in surveyed:
-        if _taxed(params, file) and file.origin.get("tax_rate", ("absent", ""))[0] == "absent":
+        if _taxed(params, file) and not (mapping.has(file, "tax_rate") or mapping.has(file, "order_tax")):
             raise Refused(
                 f"{file.where}: amounts include tax, but the table {file.table} has no tax_rate here: map or set "
-                "tax_rate, or deliver amounts without tax."
+                "tax_rate (or order_total and order_tax), or deliver amounts without tax."
             )
     return surveyed
 
@@ -93,8 +102,8 @@ def refuse_unsupported(params: Params) -> None:
         )
 
 
-def _taxed(params: Params, file: SourceFile) -> bool:
-    """True where amounts of this file include tax."""
+def _taxed(params: Params, file: SourceFile) -> frozenset[str]:
+    """Kinds of lines whose amounts include tax in this file; none where none do."""
     by_source = file.settings.amounts_include_tax
     by_company = params.settings.tax.basis == "included" and file.table in judge.SOLD
     if (by_source or by_company) and file.table not in judge.TAXED:
@@ -102,7 +111,9 @@ def _taxed(params: Params, file: SourceFile) -> bool:
             f"{file.where}: amounts of {file.table} include tax, but that table has no tax_rate: deliver its amounts "
             "without tax."
         )
-    return by_source or by_company
+    if isinstance(by_source, list) and by_source:
+        return frozenset(by_source)
+    return judge.EVERY_KIND if by_source or by_company else frozenset()
 
 
 def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) -> Staged:
@@ -118,8 +129,7 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
         rows, read = _judged(params, own, connection)
         report = _report(params, name, own, read, rows, connection)
         _refuse_past_limit(params, name, rows)
-        accepted = rows.filter(rows.reason_.isnull() & ~judge.after_as_of(name, rows, params.as_of))
-        tables[name] = judge.masked(name, accepted, params.as_of).select(CONTRACTS[name].names)
+        tables[name] = _staged(params, name, own, rows)
         reports.append(report)
         rejected.append(_rejected(name, rows))
     if not any(_rows(tables[n]) for n in ("order_lines", "contract_terms") if n in tables):
@@ -145,18 +155,35 @@ def _kept(connection: ibis.BaseBackend, expression: ir.Table) -> ir.Table:
     return connection.create_table(name, expression, temp=True)
 
 
-def _judged(
-    params: Params, own: list[SourceFile], connection: ibis.BaseBackend
-) -> tuple[ir.Table, list[tuple[int, object]]]:
+def _staged(params: Params, name: str, own: list[SourceFile], rows: ir.Table) -> ir.Table:
+    """The accepted rows as they were known at as-of, in the columns of the contract."""
+    accepted = rows.filter(rows.reason_.isnull())
+    if any(file.settings.repeats for file in own):
+        accepted = judge.one_a_key(CONTRACTS[name], accepted)
+    if name == "contract_terms":
+        accepted = subscriptions.spread(accepted, params.as_of)
+    if name == "order_lines":
+        accepted = order_lines.spread(accepted)
+    accepted = accepted.filter(~judge.after_as_of(name, accepted, params.as_of))
+    return judge.masked(name, accepted, params.as_of).select(CONTRACTS[name].names)
+
+
+def _judged(params: Params, own: list[SourceFile], connection: ibis.BaseBackend) -> tuple[ir.Table, list[_Read]]:
     """Every row of a table's files with its judgement; rows and amount of each file as they were read."""
-    zone, parts, raws, read = params.settings.time_zone, [], [], []
-    for order, file in enumerate(own):
-        raw, taxed = readers.load(connection, file), _taxed(params, file)
-        raws.append(raw.get_name())
-        found = raw.aggregate(rows=raw.count(), amount=judge.amount_read(raw, file, taxed)).to_pandas().iloc[0]
-        read.append((int(found["rows"]), found["amount"]))
-        parts.append(judge.judged_file(raw, file, order, zone, taxed))
-    rows = _kept(connection, judge.without_duplicates(CONTRACTS[own[0].table], _union(parts)))
+    zone, currency, parts, raws, read = params.settings.time_zone, params.settings.currency, [], [], []
+    with cells.staged_in_steps():
+        for order, file in enumerate(own):
+            loaded = readers.load(connection, file)
+            raws.append(loaded.get_name())
+            cells.refuse_unequal(loaded, file)
+            own_rows = cells.meant(loaded, file)
+            passed_over = _rows(loaded) - _rows(own_rows) if file.only else 0
+            raw = cells.prepared(cells.without_point_zero(own_rows, file), file)
+            worked_out = judge.worked_out(raw, file, order, zone, currency, _taxed(params, file))
+            found = worked_out.aggregate(rows=worked_out.count(), amount=worked_out.amount_.sum()).to_pandas().iloc[0]
+            read.append(_Read(int(found["rows"]), passed_over, Decimal(found["amount"] if found["rows"] else 0)))
+            parts.append(judge.judged(worked_out, file, order))
+        rows = _kept(connection, judge.without_duplicates(CONTRACTS[own[0].table], judge.united(parts)))
     for name in raws:
         connection.raw_sql(f'DROP TABLE "{name}"').fetchall()
     return rows, read
@@ -166,7 +193,7 @@ def _report(
     params: Params,
     name: str,
     own: list[SourceFile],
-    read: list[tuple[int, object]],
+    read: list[_Read],
     rows: ir.Table,
     connection: ibis.BaseBackend,
 ) -> ir.Table:
@@ -174,23 +201,24 @@ def _report(
 
     Raises StepFailed where the two do not meet.
     """
-    column = judge.AMOUNT.get(name)
     zero = ibis.literal(0, MONEY)
-    amount = rows[column].fill_null(zero) if column else zero
     accepted, later = rows.reason_.isnull(), judge.after_as_of(name, rows, params.as_of)
     where = {"accepted": accepted, "rejected": ~accepted, "after_as_of": accepted & later}
     guests = (rows.reason_ == "missing_customer").fill_null(False)
     counted = rows.group_by(source="source_", file="file_").aggregate(
         **{f"rows_{k}": ibis.ifelse(w, 1, 0).sum() for k, w in where.items()},
         rows_without_customer=ibis.ifelse(guests, 1, 0).sum(),
-        **{f"amount_{k}": ibis.ifelse(w, amount, zero).sum() for k, w in where.items()},
+        amount_accepted=ibis.ifelse(accepted, rows.amount_, zero).sum(),
+        amount_rejected=ibis.ifelse(accepted, zero, rows.amount_).sum(),
+        amount_after_as_of=ibis.ifelse(accepted, judge.amount_after(name, rows, params.as_of), zero).sum(),
     )
     facts = pa.table(
         {
             "source": pa.array([f.source for f in own], pa.string()),
             "file": pa.array([f.file for f in own], pa.string()),
-            "rows_read": pa.array([n for n, _ in read], pa.int64()),
-            "amount_read": pa.array([Decimal(a) for _, a in read], pa.decimal128(38, 4)),
+            "rows_read": pa.array([r.rows for r in read], pa.int64()),
+            "rows_passed_over": pa.array([r.passed_over for r in read], pa.int64()),
+            "amount_read": pa.array([r.amount for r in read], pa.decimal128(38, 4)),
             "fingerprint": pa.array([f.fingerprint for f in own], pa.string()),
             "columns_unknown": pa.array([", ".join(f.columns_unknown) or None for f in own], pa.string()),
             "columns_missing": pa.array([", ".join(f.columns_missing) or None for f in own], pa.string()),
@@ -213,8 +241,6 @@ def _report(
 
 
 def _rejected(name: str, rows: ir.Table) -> ir.Table:
-    column = judge.AMOUNT.get(name)
-    zero = ibis.literal(0, MONEY)
     return rows.filter(rows.reason_.notnull()).select(
         table_name=ibis.literal(name),
         source="source_",
@@ -223,7 +249,7 @@ def _rejected(name: str, rows: ir.Table) -> ir.Table:
         column="column_",
         value="value_",
         reason="reason_",
-        amount=(rows[column].fill_null(zero) if column else zero).cast(MONEY),
+        amount=rows.amount_.cast(MONEY),
     )
 
 

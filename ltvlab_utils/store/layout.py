@@ -107,6 +107,8 @@ def data_dir(company: str) -> Path:
 
 def resolve_params(company: str, period: str) -> Params:
     """Reads params/<company>/company.yaml and, if present, <period>.yaml. Raises Refused."""
+    from ltvlab_utils.sources import ready  # sources imports store
+
     month = Period.parse(period)
     folder = params_dir(company)
     period_file = folder / f"{month}.yaml"
@@ -117,6 +119,7 @@ def resolve_params(company: str, period: str) -> Params:
         _text(period_file) if period_file.is_file() else None,
         f"params/{company}/company.yaml",
         f"params/{company}/{month}.yaml",
+        ready.keys_of,
     )
 
 

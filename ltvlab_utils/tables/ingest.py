@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ltvlab_utils.tables.contract import NULL, contract, count, money, text
+from ltvlab_utils.tables.contract import NULL, OPT, contract, count, money, text
 
 INGEST_REPORT = contract(
     "ingest_report",
@@ -12,10 +12,11 @@ INGEST_REPORT = contract(
     text("table_name", "input table the file was mapped to"),
     text("source", "name of the source in company.yaml"),
     text("file", "file, relative to the company's data folder"),
-    count("rows_read", "rows in the file", unit="rows"),
+    count("rows_read", "rows of the file that are meant for the table", unit="rows"),
     count("rows_accepted", "rows that keep the contract", unit="rows"),
     count("rows_rejected", "rows that stand in rejected_rows; read = accepted + rejected", unit="rows"),
     count("rows_after_as_of", "accepted rows later than as-of: set aside, not staged", unit="rows"),
+    count("rows_passed_over", "rows beside rows_read that are not meant for the table (`only`)", unit="rows", **OPT),
     count("rows_without_customer", "rejected rows that name no customer (guests)", unit="rows"),
     money("amount_read", "sum of the table's amount over all rows; an unreadable amount counts 0"),
     money("amount_accepted", "part of it on accepted rows"),
