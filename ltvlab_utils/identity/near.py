@@ -56,10 +56,11 @@ def slips(distinct: pd.Series) -> pd.DataFrame:
 
 def _longest_known_prefix(text: pd.Series, known: pd.Index, longest: int = 20) -> pd.Series:
     """The longest beginning of each text, of two characters or more and shorter than itself, that is `known`."""
+    text, known = text.astype("object"), pd.Index(known.astype("object").unique())
     found = pd.Series(None, index=text.index, dtype="object")
     for length in range(2, longest + 1):
         head = text.str[:length]
-        found = head.where(head.isin(known) & (text.str.len() > length), found)
+        found = head.where((known.get_indexer(head) >= 0) & (text.str.len() > length).to_numpy(), found)
     return found
 
 

@@ -7,7 +7,7 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-from ltvlab_utils.sources import parse
+from ltvlab_utils.sources import parse, systems
 from ltvlab_utils.sources.files import SourceFile
 from ltvlab_utils.tables import CONTRACTS, Column, Contract
 from ltvlab_utils.tables.contract import KINDS
@@ -114,7 +114,8 @@ def _cell(raw: ir.Table, file: SourceFile, column: Column, zone: str) -> tuple[i
     text = parse.stripped(cell)
     if known := source.values.get(column.name):
         text = ibis.cases(*((text == old.strip(), new) for old, new in known.items()), else_=text)
-    return cell, text, parse.typed(column, text, source.date_format, zone, source.time_zone)
+    value = parse.typed(column, text, source.date_format, zone, source.time_zone)
+    return cell, text, systems.qualified(source.system, column.name, value)
 
 
 def _net(amount: ir.Value, tax_rate: ir.Value) -> ir.Value:
