@@ -1,7 +1,5 @@
-"""Typed parameters: the text of company.yaml and of a thin period file in, one frozen `Params` out (floor 1).
-
-No file, no clock. Unknown keys and wrong types are refused in one sentence: file, key, the nearest right name.
-"""
+"""Typed parameters: the text of company.yaml and of a thin period file in, one frozen `Params` out (floor 1). No file,
+no clock. Unknown keys and wrong types are refused in one sentence: file, key, the nearest right name."""
 
 from __future__ import annotations
 
@@ -35,11 +33,7 @@ class Source(Strict):
 
     path: str = Field(description="file or glob below data/<company>/, or package:NAME/FILE | | 01")
     name: str = Field("", description="name on reports; the path where empty | | 01")
-    system: str = Field(
-        "",
-        pattern=r"^\w*$",
-        description="system whose own customer numbers the rows carry; empty: the company's | | 01",
-    )
+    system: str = Field("", pattern=r"^\w*$", description="system whose own customer numbers it carries | | 01")
     format: Literal["csv", "text", "parquet"] = Field(
         "csv", description="csv; text = columns split by blanks; parquet | | 01"
     )

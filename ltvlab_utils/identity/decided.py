@@ -26,26 +26,26 @@ def ends(decisions: pd.DataFrame, known: pd.DataFrame) -> np.ndarray:
 def check_decisions(decisions: pd.DataFrame, file: str) -> None:
     """Raises Refused where decisions contradict each other: A = B and B = C, but A and C are different.
 
-    Columns: left_source, left_key, right_source, right_key, decision (same, different, parent), row (of the file).
+    Columns: left_source, left_key, right_source, right_key, decision (same, different, parent), row (what
+    the decision is called, such as "row 5").
     """
     keys = pd.concat([decisions[list(s)].set_axis(["source", "source_key"], axis=1) for s in SIDES])
     known = keys.drop_duplicates(ignore_index=True)
     at = ends(decisions, known)
     same = (decisions["decision"] == "same").to_numpy()
     component = groups.components(len(known), at[same])
-    apart = (decisions["decision"] == "different").to_numpy() & (component[at[:, 0]] == component[at[:, 1]])
+    apart = ~same & (component[at[:, 0]] == component[at[:, 1]])
     if not apart.any():
         return
     first = int(np.flatnonzero(apart)[0])
     left, right = (_named(known, i) for i in at[first])
     if at[first][0] == at[first][1]:
-        raise Refused(f"{file}, row {decisions['row'].iloc[first]}: {left} is called different from itself.")
-    rows = sorted(int(decisions["row"].iloc[i]) for i in _path(at, np.flatnonzero(same), *at[first]))
+        raise Refused(f"{file}: {decisions['row'].iloc[first]} tells {left} apart from itself: delete it.")
+    chain = [str(decisions["row"].iloc[i]) for i in reversed(_path(at, np.flatnonzero(same), *at[first]))]
+    more = f" ({int(apart.sum()):,} such contradictions)" if apart.sum() > 1 else ""
     raise Refused(
-        f"{file}: row {decisions['row'].iloc[first]} says that {left} and {right} are different, but "
-        f"{'rows' if len(rows) > 1 else 'row'} {', '.join(map(str, rows))} {'make' if len(rows) > 1 else 'makes'} them "
-        f"the same{f' ({int(apart.sum()):,} such contradictions)' if apart.sum() > 1 else ''}: change or delete one of "
-        "these rows."
+        f"{file}: {decisions['row'].iloc[first]} says that {left} and {right} are two firms, but "
+        f"{' and '.join(chain)} {'make' if len(chain) > 1 else 'makes'} them one{more}: change or delete one of these."
     )
 
 

@@ -20,7 +20,7 @@ NAMES = {
     "same_name": 1.0, "form_missing": 1.0, "position": 0.3, "spelling": 0.3, "branch": 0.3, "near_name": -0.2,
     "form_differs": -0.5, "other_name": -2.5,
 }  # fmt: skip
-AGREES = {"domain": 1.5, "address": 2.0, "phone": 2.0, "area": 0.8}
+AGREES = {"number": 4.0, "domain": 1.5, "address": 2.0, "phone": 2.0, "area": 0.8}
 DIFFERS = {"area": -1.5}
 
 
@@ -129,6 +129,7 @@ def _proposals(f: pd.DataFrame, component: np.ndarray, different: np.ndarray, fa
     distinct = f["loose"].loc[first.to_numpy()].astype("str")  # labelled by the first row of each name
     domain, phone = certain.own_domain(f), groups.codes(f["phone"])
     found = [
+        groups.pairs(groups.codes(f["number"]), component, CROWD),
         groups.pairs(loose, component, CROWD),
         _met(near.slips(distinct), component).assign(said="near_name"),
         _met(near.branches(distinct), component).assign(said="branch"),
@@ -169,7 +170,7 @@ def _scored(f: pd.DataFrame, pairs: pd.DataFrame, domain: np.ndarray) -> pd.Data
     left, right = (f.loc[pairs[side]].reset_index(drop=True) for side in ("left", "right"))
     agree = {
         "domain": (domain[pairs["left"]] == domain[pairs["right"]]) & (domain[pairs["left"]] >= 0),
-        **{c: (left[c] == right[c]).fillna(False).to_numpy() for c in ("address", "phone", "area")},
+        **{c: (left[c] == right[c]).fillna(False).to_numpy() for c in ("number", "address", "phone", "area")},
     }
     name = _agreement(left, right, pairs["said"].to_numpy(dtype=object), agree)
     area_differs = (left["area"] != right["area"]) & left["area"].notna() & right["area"].notna()
@@ -179,7 +180,7 @@ def _scored(f: pd.DataFrame, pairs: pd.DataFrame, domain: np.ndarray) -> pd.Data
         odds = odds + np.where(agree[kind], weight, 0.0)
         words = words.where(~agree[kind], words + f" {kind}")
     words = words.where(~area_differs, words + " other_area")
-    of_group = (name == "family") | ((name == "other_name") & ~agree["phone"] & ~agree["address"])
+    of_group = (name == "family") | ((name == "other_name") & ~(agree["phone"] | agree["address"] | agree["number"]))
     return pairs.assign(
         relation=np.where(of_group, "group", "same"),
         evidence=words.to_numpy(),
@@ -195,7 +196,7 @@ def _agreement(left: pd.DataFrame, right: pd.DataFrame, said: np.ndarray, agree:
     missing = (left["form"] == "") | (right["form"] == "")
     other = ~loose & pd.isna(pd.Series(said)).to_numpy()
     alike = np.zeros(len(left))
-    only_address = (said == "address") & ~loose & ~agree["domain"] & ~agree["phone"]
+    only_address = (said == "address") & ~loose & ~(agree["number"] | agree["domain"] | agree["phone"])
     asked = only_address.to_numpy()
     if asked.any():
         alike[asked] = near.similarity(left["loose"].fillna("")[asked], right["loose"].fillna("")[asked])

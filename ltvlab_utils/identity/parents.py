@@ -10,20 +10,19 @@ from ltvlab_utils.errors import Refused
 SHOWN = 5
 
 
-def check_parents(parents: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Rows whose parent is no customer; raises Refused where parents run in a circle, naming its members.
+def check_parents(parents: pd.DataFrame, where: str) -> None:
+    """Raises Refused where parents run in a circle, naming its members.
 
-    `parents`: customer_id (once each), parent_id (null = none). A customer that is its own parent has none.
+    `parents`: customer_id (once each), parent_id. A customer that is its own parent has none.
     """
     ids = pd.Index(parents["customer_id"])
     at = ids.get_indexer(parents["parent_id"])
-    unknown = parents[(at < 0) & parents["parent_id"].notna().to_numpy()]
     at = np.where(at == np.arange(len(ids)), -1, at)
     up = at.copy()
     for _ in range(int(np.ceil(np.log2(max(len(ids), 2)))) + 1):  # each turn doubles the steps taken upwards
         up = np.where(up >= 0, up[up], -1)
     if not (up >= 0).any():
-        return unknown
+        return
     here = int(up[up >= 0].min())  # so many steps up, only a circle goes on
     circle = [here]
     while at[circle[-1]] != here:
