@@ -5,6 +5,9 @@ Each function takes a column as people typed it and gives a comparable one, null
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+
 import numpy as np
 import pandas as pd
 
@@ -40,10 +43,25 @@ REGISTERED = (
 )
 
 
+def _each_once(of_text: Callable[[pd.Series], pd.Series]) -> Callable[[pd.Series], pd.Series]:
+    """The function applied to each distinct value once."""
+
+    @wraps(of_text)
+    def of_values(values: pd.Series) -> pd.Series:
+        codes, distinct = pd.factorize(values.astype("object"))
+        if not len(distinct):
+            return pd.Series(None, index=values.index, dtype="object")
+        found = of_text(pd.Series(distinct)).astype("object").to_numpy()
+        return pd.Series(np.append(found, None)[codes], index=values.index)
+
+    return of_values
+
+
 def _text(values: pd.Series) -> pd.Series:
-    return values.astype("object").where(values.notna(), None).astype("str").str.normalize("NFKC").str.strip()
+    return values.astype("str").str.normalize("NFKC").str.strip()
 
 
+@_each_once
 def corporate_number(values: pd.Series) -> pd.Series:
     """The 13 digits of a 法人番号 whose check digit holds, else null.
 
@@ -63,6 +81,7 @@ def corporate_number(values: pd.Series) -> pd.Series:
     return whole.where(right.reindex(whole.index, fill_value=False))
 
 
+@_each_once
 def area(values: pd.Series) -> pd.Series:
     """The part of Japan that a region, prefecture or address lies in; a word that is none of these as it stands."""
     text = _text(values)
@@ -71,6 +90,7 @@ def area(values: pd.Series) -> pd.Series:
     return prefecture.fillna(words.map(AREA_WORDS)).fillna(text).where(text != "").astype("object")
 
 
+@_each_once
 def address(values: pd.Series) -> pd.Series:
     """Town and number without prefecture, building and ways of typing; null where no number stands there."""
     text = _text(values).str.translate(characters.STRICT)
@@ -84,6 +104,7 @@ def address(values: pd.Series) -> pd.Series:
     return text.str.extract(r"^(\D{2,}\d+(?:-\d+)*)", expand=False).astype("object")
 
 
+@_each_once
 def domain(values: pd.Series) -> pd.Series:
     """The registered domain of a mail address or a web address; null for mail that anybody can have."""
     host = _text(values).str.lower().str.extract(HOST, expand=False)
@@ -92,6 +113,7 @@ def domain(values: pd.Series) -> pd.Series:
     return registered.where(~public.astype(bool)).astype("object")
 
 
+@_each_once
 def phone(values: pd.Series) -> pd.Series:
     """The digits of a Japanese telephone number, country code as 0; null where there are not ten or eleven."""
     digits = _text(values).str.replace(r"^\(?\+81\)?[\s(0)-]*", "0", regex=True).str.replace(r"\D", "", regex=True)

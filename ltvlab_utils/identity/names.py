@@ -8,6 +8,8 @@ long vowels left out. Equal cores may be linked, equal loose forms are only prop
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -150,22 +152,27 @@ def _form(text: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray]:
     rest = text.to_pandas().astype(object).to_numpy()
     form, position = np.full(len(text), "", dtype=object), np.full(len(text), "", dtype=object)
 
-    def take(pattern: str, codes: dict[str, str] | str, place: str) -> None:
+    def take(pattern: str, codes: dict[str, str] | Callable[[str], str], place: str) -> None:
         nonlocal rest, form, position
         hit, parts = _parts(text, pattern)
         hit &= form == ""
-        found = codes if isinstance(codes, str) else parts["form"].map(codes).to_numpy()
+        found = parts["form"].map(codes).to_numpy()
         rest = np.where(hit, parts["name"], rest)
         form, position = np.where(hit, found, form), np.where(hit, place, position)
 
     take(rf"^(?P<form>{words(BEFORE)}) ?(?P<name>.*[^ ].*)$", BEFORE, "before")
     take(rf"^(?P<name>.*[^ ]) ?(?P<form>{words(AFTER)})$", AFTER, "after")
     take(rf"^(?P<name>.*[^ ]) ?(?P<form>{words(MIDDLE)})$", MIDDLE, "after")
-    for code, pattern in LATIN.items():
-        take(rf"^(?P<name>.*[^ ,])(?: ?, ?| )(?P<form>{pattern})$", code, "")
-    take(rf"^(?P<form>{LATIN['kk']}) (?P<name>.+)$", "kk", "")
+    latin = "|".join(LATIN.values())
+    take(rf"^(?P<name>.*?[^ ,])(?: ?, ?| )(?P<form>{latin})$", _latin, "")
+    take(rf"^(?P<form>{LATIN['kk']}) (?P<name>.+)$", _latin, "")
     nameless = pd.Series(rest).isin([*BEFORE, *AFTER]).to_numpy()  # a legal form alone names nobody
     return pa.array(np.where(nameless, "", rest), pa.string()), form, position
+
+
+@cache
+def _latin(form: str) -> str:
+    return next((code for code, pattern in LATIN.items() if re.fullmatch(pattern, form)), "")
 
 
 def _core(text: pa.Array) -> np.ndarray:
