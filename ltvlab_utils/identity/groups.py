@@ -31,8 +31,9 @@ def sizes(group: np.ndarray) -> np.ndarray:
 def kinds(group: np.ndarray, value: np.ndarray) -> np.ndarray:
     """How many different values (codes; NONE is no value) each row's group holds; 0 for rows of none."""
     held = (group >= 0) & (value >= 0)
-    pairs = np.unique(np.stack([group[held], value[held]], axis=1), axis=0) if held.any() else np.empty((0, 2), "i8")
-    count = np.bincount(pairs[:, 0], minlength=int(group.max(initial=0)) + 1)
+    most = int(value.max(initial=0)) + 1
+    pairs = pd.unique(group[held] * most + value[held])  # one number a pair: hashing is quicker than sorting pairs
+    count = np.bincount(pairs // most, minlength=int(group.max(initial=0)) + 1)
     return np.where(group >= 0, count[group], 0)
 
 
