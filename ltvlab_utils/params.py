@@ -1,8 +1,5 @@
-"""Typed parameters: the text of company.yaml and of a thin period file in, one frozen `Params` out (floor 1).
-
-Nothing here reads a file or a clock. Unknown keys and wrong types are refused in one sentence that names the file, the
-key and the nearest right name.
-"""
+"""Typed parameters: the text of company.yaml and of a thin period file in, one frozen `Params` out (floor 1). No file,
+no clock. Unknown keys and wrong types are refused in one sentence: file, key, the nearest right name."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from ltvlab_utils.errors import Refused, nearest
+from ltvlab_utils.links import FILE, Decision, Identity, decisions
 from ltvlab_utils.periods import Period, is_time_zone
 from ltvlab_utils.source_keys import HELPERS, Source, Strict, with_ready
 from ltvlab_utils.tables import CONTRACTS
@@ -135,6 +133,7 @@ class Settings(Strict):
     models: Models = Field(Models(), description="settings of notebook 02 | | 02")
     budget: Budget = Field(Budget(), description="budget of the plan | | no step yet")
     capacity: Capacity = Field(Capacity(), description="what the team can do | | 03")
+    identity: Identity = Field(Identity(), description="名寄せ | | 01")
     limits: Limits = Field(Limits(), description="limits that stop a run | | 01")
     language: Literal["ja", "en"] = Field("ja", description="first language of pages | | pages")
     generator: Generator | None = Field(None, description="settings of a generated company | | ltvlab sample")
@@ -175,6 +174,7 @@ class Params(Strict):
     company: Annotated[str, Field(pattern=f"^{COMPANY_PATTERN}$")]
     period: str
     settings: Settings
+    links: tuple[Decision, ...] = ()  # what persons decided: links.csv
 
     @property
     def month(self) -> Period:
@@ -273,7 +273,7 @@ def _sentence(file: str, error: dict[str, Any]) -> str:
     if error["type"] == "value_error":
         return f"{file}: {where + ': ' if where else ''}{error['ctx']['error']}"
     if error["type"] == "literal_error":
-        options = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        options = re.findall("'(.*?)'", error["ctx"]["expected"])
         return f'{file}: {where} is "{found}".{nearest(str(found), options)}'
     message = error["msg"].replace("Input should be", "should be").removesuffix(".")
     return f"{file}: {where} {message}, but is {json.dumps(found, ensure_ascii=False, default=str)}."
@@ -313,8 +313,9 @@ def resolve(
     company_file: str = "company.yaml",
     period_file: str = "",
     ready: Callable[[str, str], Mapping[str, Any]] | None = None,
+    links_csv: str = "",
 ) -> Params:
-    """The frozen parameters of a company and period from the texts of its two files. Raises Refused (one sentence).
+    """The frozen parameters of a company and period from the texts of its files. Raises Refused (one sentence).
 
     `ready`: keys of the ready mapping of that name for a table (`sources.ready.keys_of`).
     """
@@ -325,7 +326,8 @@ def resolve(
         period_file = period_file or f"{month}.yaml"
         changes = load_yaml(period_yaml, period_file)
         settings = _validated(_period_overrides(base, changes, period_file), period_file)
-    return Params(company=company, period=str(month), settings=settings)
+    decided = decisions(links_csv, f"params/{company}/{FILE}")
+    return Params(company=company, period=str(month), settings=settings, links=decided)
 
 
 def describe(model: type[BaseModel] = Settings, prefix: str = "") -> list[dict[str, str]]:

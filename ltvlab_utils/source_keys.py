@@ -74,6 +74,7 @@ class Source(Strict):
         description="file, folder or glob below data/<company>/, package:NAME/FILE, or database:NAME/TABLE | | 01"
     )
     name: str = Field("", description="name on reports; the path where empty | | 01")
+    system: str = Field("", pattern=r"^\w*$", description="system whose own customer numbers it carries | | 01")
     mapping: str = Field("", description="ready mapping of a product; own keys win over its keys | | 01")
     format: Literal["", "csv", "text", "parquet", "workbook"] = Field(
         "",

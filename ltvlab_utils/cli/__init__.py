@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from ltvlab_utils.cli import check, init, listing, run, sample, show
+from ltvlab_utils.cli import check, init, links, listing, run, sample, show
 from ltvlab_utils.errors import LtvLabError
 
 DEBUG_VARIABLE = "LTVLAB_DEBUG"
@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verb in (run, check, init, sample, listing, show):
+for verb in (run, check, init, links, sample, listing, show):
     verb.register(app)
 
 

@@ -12,7 +12,7 @@ from babel.numbers import get_currency_precision
 
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.source_keys import HELPERS
-from ltvlab_utils.sources import parse
+from ltvlab_utils.sources import parse, systems
 from ltvlab_utils.sources.files import SourceFile
 from ltvlab_utils.sources.mapping import has
 from ltvlab_utils.tables import CONTRACTS, Column
@@ -76,6 +76,7 @@ def typed_rows(
         typed[name] = money(name, source.further_lines[int(name.rpartition("_")[2])].includes_tax)
     for name in days:
         typed[name] = parse.moment(rows[f"text_{name}"], source.date_format, zone, source.time_zone).date()
+    typed = {name: systems.qualified(source.system, name, value) for name, value in typed.items()}
     rows = rows.mutate(**typed)
     faults = made(rows)
     for name in there:

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from ltvlab_utils.errors import Refused, StepFailed, nearest
 from ltvlab_utils.params import Params
-from ltvlab_utils.sources import cells, files, judge, mapping, order_lines, readers, subscriptions
+from ltvlab_utils.sources import cells, files, judge, linking, mapping, order_lines, readers, subscriptions
 from ltvlab_utils.sources.files import SourceFile
 from ltvlab_utils.sources.judge import MONEY
+from ltvlab_utils.sources.linking import Linked
 from ltvlab_utils.tables import CONTRACTS
 from ltvlab_utils.tables.contract import KINDS
 
@@ -33,10 +34,12 @@ class Staged:
     made_customers: int
     as_of: date
     currency: str
+    linked: Linked | None = None  # None where identity.links is off
 
     @property
-    def outputs(self) -> dict[str, ir.Table]:
-        return {**self.tables, "ingest_report": self.report_table, "rejected_rows": self.rejected_table}
+    def outputs(self) -> dict[str, ir.Table | pd.DataFrame]:
+        linked = self.linked.outputs if self.linked else {}
+        return {**self.tables, "ingest_report": self.report_table, "rejected_rows": self.rejected_table, **linked}
 
     @cached_property
     def report(self) -> pd.DataFrame:
@@ -123,10 +126,11 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
     passes limits.rejected_share.
     """
     surveyed = survey(params, data_dir)
-    tables, reports, rejected = {}, [], []
+    tables, judged, reports, rejected = {}, {}, [], []
     for name in dict.fromkeys(file.table for file in surveyed):
         own = [file for file in surveyed if file.table == name]
         rows, read = _judged(params, own, connection)
+        judged[name] = rows
         report = _report(params, name, own, read, rows, connection)
         _refuse_past_limit(params, name, rows)
         tables[name] = _staged(params, name, own, rows)
@@ -138,7 +142,12 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
             "nothing to review. Choose a period that the extracts cover, or look at what they hold."
         )
     tables["customers"], made = _customers(tables, connection)
-    return Staged(tables, _union(reports), _union(rejected), made, params.as_of, params.settings.currency)
+    report, refused, linked = _union(reports), _union(rejected), None
+    if params.settings.identity.links != "off":
+        linked = linking.link(params, tables, judged, connection)
+        tables, (report, refused) = linked.tables, linked.reported(report, refused)
+    tables = linking.with_parents(params, tables)
+    return Staged(tables, report, refused, made, params.as_of, params.settings.currency, linked)
 
 
 def _union(tables: list[ir.Table]) -> ir.Table:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import ltvlab_utils
+from ltvlab_utils import links
 from ltvlab_utils.errors import Refused, nearest
 from ltvlab_utils.params import COMPANY_PATTERN, Params, resolve
 from ltvlab_utils.periods import Period
@@ -120,7 +121,24 @@ def resolve_params(company: str, period: str) -> Params:
         f"params/{company}/company.yaml",
         f"params/{company}/{month}.yaml",
         ready.keys_of,
+        links_text(company),
     )
+
+
+def links_text(company: str) -> str:
+    """The text of params/<company>/links.csv; "" where there is none. Raises Refused."""
+    file = params_dir(company) / links.FILE
+    if not file.is_file():
+        return ""
+    if file.stat().st_size > links.MOST_BYTES:
+        raise Refused(f"params/{company}/{links.FILE} has more than {links.MOST_BYTES >> 20} MB: it holds decisions.")
+    data = file.read_bytes()
+    for encoding in ("utf-8-sig", "cp932"):  # a Japanese spreadsheet saves CSV as cp932
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise Refused(f"params/{company}/{links.FILE} is neither UTF-8 nor Shift-JIS: save it as CSV UTF-8.")
 
 
 def _text(file: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ltvlab_utils.tables.contract import NULL, OPT, contract, count, money, text
+from ltvlab_utils.tables.contract import NULL, OPT, code, contract, count, money, share, text
 
 INGEST_REPORT = contract(
     "ingest_report",
@@ -42,4 +42,24 @@ REJECTED_ROWS = contract(
     money("amount", "the row's amount; 0 where unreadable"),
 )
 
-INGEST = (INGEST_REPORT, REJECTED_ROWS)
+LINK_PROPOSALS = contract(
+    "link_proposals",
+    "one row a pair of records that may be one firm, or firms of one group, and that nobody has decided on",
+    "left_source left_key right_source right_key",
+    "01",
+    text("left_source", "source system of the first record"),
+    text("left_key", "its customer key in that source"),
+    text("left_name", "its name; hostile until escaped", **NULL),
+    text("left_customer_id", "the customer it counts to now"),
+    text("right_source", "source system of the second record"),
+    text("right_key", "its customer key in that source"),
+    text("right_name", "its name; hostile until escaped", **NULL),
+    text("right_customer_id", "the customer it counts to now"),
+    code("relation", "what the pair may be: same = one firm, group = parent and subsidiary", "same group"),
+    text("evidence", "codes of what speaks for and against it, between blanks"),
+    share("confidence", "order in which pairs are worth a look; no frequency"),
+    money("amount_at_stake", "the smaller of the two records' orders and contract terms up to as-of: what would move"),
+    money("amount_of_both", "orders and contract terms of both"),
+)
+
+INGEST = (INGEST_REPORT, REJECTED_ROWS, LINK_PROPOSALS)

@@ -55,8 +55,9 @@ CUSTOMER_LINKS = contract(
     text("method", "how the link was found"),
     share("confidence", "how sure the link is"),
     text("decided_by", "rule or person that decided"),
-    day("valid_from", "first day the link holds"),
+    day("valid_from", "first day the link holds; of a rule, the first day of the key in the data"),
     day("valid_to", "last day the link holds", **OPT),
+    day("decided_on", "day of the decision; null = a rule", **OPT),
 )
 
 CUSTOMER_OWNERS = contract(
@@ -277,6 +278,7 @@ CONTACTS = contract(
     text("email", "address for mail", **OPT),
     text("postal_code", "postal code", **OPT),
     text("address", "address for post", **OPT),
+    text("phone", "telephone number", **OPT),
     text("consent_basis", "basis of consent", **OPT),
     text("consent_evidence", "where the consent is recorded", **OPT),
     flag("opt_out_mail", "refuses mail", **OPT),
