@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ltvlab_utils.errors import Refused, nearest
 from ltvlab_utils.periods import Period, is_time_zone
 from ltvlab_utils.tables import CONTRACTS
+from ltvlab_utils.tables.checks import CheckSetting, settings_of_checks
 
 COMPANY_PATTERN = r"[a-z0-9][a-z0-9_-]{0,63}"
 ValueBasis = Literal["net_profit", "gross_profit", "revenue"]
@@ -188,6 +189,7 @@ class Settings(Strict):
     budget: Budget = Field(Budget(), description="budget of the plan | | no step yet")
     capacity: Capacity = Field(Capacity(), description="what the team can do | | 03")
     limits: Limits = Field(Limits(), description="limits that stop a run | | 01")
+    checks: dict[str, CheckSetting] = Field({}, description="named check of docs/checks.md: how it is taken | | 01")
     language: Literal["ja", "en"] = Field("ja", description="first language of pages | | pages")
     generator: Generator | None = Field(None, description="settings of a generated company | | ltvlab sample")
     sources: dict[str, list[Source]] = Field(description="input table: its deliveries | | 01")
@@ -198,6 +200,8 @@ class Settings(Strict):
         if not is_time_zone(name):
             raise ValueError(f'"{name}" is no time zone of the IANA list, such as Asia/Tokyo')
         return name
+
+    _checks = field_validator("checks", mode="before")(settings_of_checks)
 
     @field_validator("sources")
     @classmethod
@@ -386,7 +390,7 @@ def describe(model: type[BaseModel] = Settings, prefix: str = "") -> list[dict[s
         options = [a for a in (info.annotation, *get_args(info.annotation)) if isinstance(a, type)]
         nested = next((a for a in options if issubclass(a, BaseModel)), Source if name == "sources" else None)
         if nested:
-            rows += describe(nested, f"{prefix}{name}.TABLE[]." if nested is Source else f"{prefix}{name}.")
+            rows += describe(nested, prefix + name + {Source: ".TABLE[].", CheckSetting: ".CHECK."}.get(nested, "."))
             continue
         default = "required" if info.is_required() else json.dumps(info.default, ensure_ascii=False)
         rows.append(

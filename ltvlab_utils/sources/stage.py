@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ltvlab_utils.errors import Refused, StepFailed, nearest
 from ltvlab_utils.params import Params
-from ltvlab_utils.sources import files, judge, mapping, readers
+from ltvlab_utils.sources import checks, files, judge, mapping, readers
 from ltvlab_utils.sources.files import SourceFile
 from ltvlab_utils.sources.judge import MONEY
 from ltvlab_utils.tables import CONTRACTS
@@ -33,10 +33,18 @@ class Staged:
     made_customers: int
     as_of: date
     currency: str
+    checks_table: ir.Table
+    findings_table: ir.Table
 
     @property
     def outputs(self) -> dict[str, ir.Table]:
-        return {**self.tables, "ingest_report": self.report_table, "rejected_rows": self.rejected_table}
+        return {
+            **self.tables,
+            "ingest_report": self.report_table,
+            "rejected_rows": self.rejected_table,
+            "ingest_checks": self.checks_table,
+            "ingest_findings": self.findings_table,
+        }
 
     @cached_property
     def report(self) -> pd.DataFrame:
@@ -45,6 +53,14 @@ class Staged:
     @cached_property
     def rejected(self) -> pd.DataFrame:
         return _plain(self.rejected_table, "rejected_rows")
+
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        return _plain(self.checks_table, "ingest_checks")
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        return _plain(self.findings_table, "ingest_findings")
 
 
 def _plain(table: ir.Table, name: str) -> pd.DataFrame:
@@ -113,9 +129,13 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
     """
     surveyed = survey(params, data_dir)
     tables, reports, rejected = {}, [], []
+    judged, foreign = {}, {}
     for name in dict.fromkeys(file.table for file in surveyed):
         own = [file for file in surveyed if file.table == name]
-        rows, read = _judged(params, own, connection)
+        rows, read, other = _judged(params, own, connection)
+        judged[name] = rows
+        if other:
+            foreign[name] = _union(other)
         report = _report(params, name, own, read, rows, connection)
         _refuse_past_limit(params, name, rows)
         accepted = rows.filter(rows.reason_.isnull() & ~judge.after_as_of(name, rows, params.as_of))
@@ -128,7 +148,11 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
             "nothing to review. Choose a period that the extracts cover, or look at what they hold."
         )
     tables["customers"], made = _customers(tables, connection)
-    return Staged(tables, _union(reports), _union(rejected), made, params.as_of, params.settings.currency)
+    report, refused = _union(reports), _union(rejected)
+    found = checks.run(params, judged, foreign, report, refused, made, connection)
+    return Staged(
+        tables, report, refused, made, params.as_of, params.settings.currency, found.checks, found.findings
+    )  # fmt: skip
 
 
 def _union(tables: list[ir.Table]) -> ir.Table:
@@ -147,19 +171,22 @@ def _kept(connection: ibis.BaseBackend, expression: ir.Table) -> ir.Table:
 
 def _judged(
     params: Params, own: list[SourceFile], connection: ibis.BaseBackend
-) -> tuple[ir.Table, list[tuple[int, object]]]:
-    """Every row of a table's files with its judgement; rows and amount of each file as they were read."""
-    zone, parts, raws, read = params.settings.time_zone, [], [], []
+) -> tuple[ir.Table, list[tuple[int, object]], list[ir.Table]]:
+    """Every row of a table's files with its judgement; rows and amount of each file as they were read; rows in another
+    currency."""
+    zone, parts, raws, read, foreign = params.settings.time_zone, [], [], [], []
     for order, file in enumerate(own):
         raw, taxed = readers.load(connection, file), _taxed(params, file)
         raws.append(raw.get_name())
         found = raw.aggregate(rows=raw.count(), amount=judge.amount_read(raw, file, taxed)).to_pandas().iloc[0]
         read.append((int(found["rows"]), found["amount"]))
         parts.append(judge.judged_file(raw, file, order, zone, taxed))
+        if (other := checks.foreign(raw, file, params.settings.currency)) is not None:
+            foreign.append(_kept(connection, other))
     rows = _kept(connection, judge.without_duplicates(CONTRACTS[own[0].table], _union(parts)))
     for name in raws:
         connection.raw_sql(f'DROP TABLE "{name}"').fetchall()
-    return rows, read
+    return rows, read, foreign
 
 
 def _report(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ltvlab_utils.tables.contract import NULL, contract, count, money, text
+from ltvlab_utils.tables.checks import CHECKS, SEVERITIES
+from ltvlab_utils.tables.contract import NULL, code, contract, count, money, number, text
 
 INGEST_REPORT = contract(
     "ingest_report",
@@ -41,4 +42,36 @@ REJECTED_ROWS = contract(
     money("amount", "the row's amount; 0 where unreadable"),
 )
 
-INGEST = (INGEST_REPORT, REJECTED_ROWS)
+INGEST_CHECKS = contract(
+    "ingest_checks",
+    "one row a named check and table that it looks at",
+    "check table_name",
+    "01",
+    code("check", "the check, as company.yaml names it", " ".join(CHECKS)),
+    text("table_name", "input table it looks at"),
+    code("severity", "how grave a failure is, as set for this company", " ".join(SEVERITIES)),
+    code("status", "not_applicable: switched off, or nothing that it could look at", "passed failed not_applicable"),
+    count("rows", "rows that it found; of a check of tables, rows that it concerns", unit="rows"),
+    money("amount", "their amount"),
+    number("measured", "what is held against the limit", "as the check", **NULL),
+    number("limit", "value past which the check fails", "as the check", **NULL),
+    text("example_file", "file of the first row found", **NULL),
+    count("example_row", "its row in the file as a spreadsheet counts", unit="number", **NULL),
+    text("detail", "what else there is to know, in codes (month=2025-01)", **NULL),
+)
+
+INGEST_FINDINGS = contract(
+    "ingest_findings",
+    "one row a check and accepted row that it found; rows that are refused stand in rejected_rows alone",
+    "check table_name source file row_no",
+    "01",
+    code("check", "the check that found it", " ".join(CHECKS)),
+    text("table_name", "input table of the row"),
+    text("source", "name of the source in company.yaml"),
+    text("file", "file, relative to the company's data folder"),
+    count("row_no", "row in the file as a spreadsheet counts (the header is row 1)", unit="number"),
+    text("key", "the row's key; its parts joined by /"),
+    money("amount", "the row's amount"),
+)
+
+INGEST = (INGEST_REPORT, REJECTED_ROWS, INGEST_CHECKS, INGEST_FINDINGS)
