@@ -35,6 +35,7 @@ class Staged:
     currency: str
     checks_table: ir.Table
     findings_table: ir.Table
+    made_keys: dict[str, tuple[str, ...]]
 
     @property
     def outputs(self) -> dict[str, ir.Table]:
@@ -151,8 +152,15 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
     report, refused = _union(reports), _union(rejected)
     found = checks.run(params, judged, foreign, report, refused, made, connection)
     return Staged(
-        tables, report, refused, made, params.as_of, params.settings.currency, found.checks, found.findings
+        tables, report, refused, made, params.as_of, params.settings.currency, found.checks, found.findings,
+        _made_keys(surveyed),
     )  # fmt: skip
+
+
+def _made_keys(surveyed: list[SourceFile]) -> dict[str, tuple[str, ...]]:
+    """Key columns that staging makes from file and row, by table: a new export moves them."""
+    keys = {(f.table, k) for f in surveyed for k in CONTRACTS[f.table].keys if f.origin[k][0] == "made"}
+    return {table: tuple(sorted(k for t, k in keys if t == table)) for table in {t for t, _ in keys}}
 
 
 def _union(tables: list[ir.Table]) -> ir.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ltvlab_utils.tables.checks import CHECKS, SEVERITIES
-from ltvlab_utils.tables.contract import NULL, code, contract, count, money, number, text
+from ltvlab_utils.tables.contract import NULL, amount, code, contract, count, day, money, number, text
 
 INGEST_REPORT = contract(
     "ingest_report",
@@ -74,4 +74,23 @@ INGEST_FINDINGS = contract(
     money("amount", "the row's amount"),
 )
 
-INGEST = (INGEST_REPORT, REJECTED_ROWS, INGEST_CHECKS, INGEST_FINDINGS)
+# staged tables that are held against those of the review before; notebook 01 also reads its ingest_report
+RESTATED = ("order_lines", "contract_terms", "support_costs", "receivables")
+RESTATEMENTS = contract(
+    "restatements",
+    "one row a table and month that the review before had seen, and in which rows were added, changed or lost since",
+    "table_name month",
+    "01",
+    text("table_name", "staged table"),
+    day("month", "first day of the month, by the day that counts for the table"),
+    count("rows_added", "rows that the review before did not have", unit="rows"),
+    count("rows_changed", "rows of the same key that say something else now", unit="rows"),
+    count("rows_gone", "rows that the review before had and that are not delivered any more", unit="rows"),
+    amount("amount_before", "the month's amount in the review before; of order_lines, confirmed orders alone"),
+    amount("amount_added", "part of the difference that added rows bring"),
+    amount("amount_changed", "part that changed rows bring, those that moved to another month included"),
+    amount("amount_gone", "part that lost rows take; after = before + added + changed + gone"),
+    amount("amount_after", "the month's amount now, as of the review before"),
+)
+
+INGEST = (INGEST_REPORT, REJECTED_ROWS, INGEST_CHECKS, INGEST_FINDINGS, RESTATEMENTS)
