@@ -269,7 +269,7 @@ def test_stale_data_is_silence_longer_than_any_before(tmp_path):
 def test_empty_months_of_a_busy_and_of_a_quiet_company(tmp_path):
     busy = "".join(line(f"A{i}", "a", d) for i, d in enumerate(_days(12)) if d[:7] not in ("2023-04", "2023-05"))
     row = verdict(looked(tmp_path, "empty_months", HEAD + busy), "empty_months")
-    assert (row["status"], row["measured"], row["detail"]) == ("failed", 2, "2023-04 2023-05")
+    assert (row["status"], row["measured"], row["detail"]) == ("failed", 2, "months=2023-04,2023-05")
     quiet = line("A1", "a", "2024-01-05") + line("A2", "a", "2024-06-05") + line("A3", "a", "2025-01-05")
     assert verdict(looked(tmp_path, "empty_months", HEAD + quiet), "empty_months")["status"] == "not_applicable"
 

@@ -36,6 +36,7 @@ class Staged:
     checks_table: ir.Table
     findings_table: ir.Table
     made_keys: dict[str, tuple[str, ...]]
+    judged: dict[str, ir.Table]  # every row of each delivered table with its judgement
 
     @property
     def outputs(self) -> dict[str, ir.Table]:
@@ -153,7 +154,7 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
     found = checks.run(params, judged, foreign, report, refused, made, connection)
     return Staged(
         tables, report, refused, made, params.as_of, params.settings.currency, found.checks, found.findings,
-        _made_keys(surveyed),
+        _made_keys(surveyed), judged,
     )  # fmt: skip
 
 

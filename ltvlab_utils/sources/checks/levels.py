@@ -46,7 +46,7 @@ def closing_day_clustering(seen: Evidence, name: str) -> Measure | None:
     ratio, errors = calendar.clustering(frame)
     here = int(frame.loc[frame["closing"], "rows"].sum())
     sure = ratio if errors > SURE else min(ratio, CHECKS["closing_day_clustering"].limit)
-    return Measure(sure, here, detail=f"share={here / frame['rows'].sum():.3f}")
+    return Measure(sure, here, detail=f"share={here / frame['rows'].sum():.0%}")
 
 
 def short_data(seen: Evidence, name: str) -> Measure | None:
@@ -75,7 +75,7 @@ def empty_months(seen: Evidence, name: str) -> Measure | None:
         return None
     every = pd.period_range(months.index[0], months.index[-1], freq="M")
     empty = [str(m) for m in every if m not in months.index]
-    return Measure(len(empty), detail=" ".join(empty[:12]))
+    return Measure(len(empty), detail=f"months={','.join(empty[:12])}" if empty else "")
 
 
 def unseen_start(seen: Evidence, name: str) -> Measure | None:
@@ -90,7 +90,7 @@ def unseen_start(seen: Evidence, name: str) -> Measure | None:
     every = pd.period_range(months.iloc[0], pd.Timestamp(seen.as_of), freq="M")
     counts = pd.Series(new["n"].to_numpy(), index=months).reindex(every, fill_value=0)
     usual = max(float(counts.iloc[len(counts) // 2 :].mean()), 1.0)
-    return Measure(float(counts.iloc[0]) / usual, detail=f"first_orders={int(counts.iloc[0])} usual={usual:.3g}")
+    return Measure(float(counts.iloc[0]) / usual, detail=f"first_orders={int(counts.iloc[0])} usual={usual:.2g}")
 
 
 def unlisted_customers(seen: Evidence, name: str) -> Measure | None:
