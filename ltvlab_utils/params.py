@@ -159,7 +159,7 @@ class Settings(Strict):
         "JPY", description="reporting currency | ISO 4217 | 01 to 04, pages"
     )
     fiscal_year_start_month: int = Field(4, ge=1, le=12, description="first month of the fiscal year | month | 02, 03")
-    closing_day: int = Field(31, ge=1, le=31, description="締め日, 31 = month end | day of month | no step yet")
+    closing_day: int = Field(31, ge=1, le=31, description="締め日, 31 = month end | day of month | 01")
     date_basis: Literal["ordered", "shipped", "recognised", "invoiced"] = Field(
         "ordered", description="which date counts for revenue | | 01"
     )

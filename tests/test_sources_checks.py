@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from ltvlab_utils.errors import Refused
+from ltvlab_utils.i18n import say
 from ltvlab_utils.params import resolve
 from ltvlab_utils.sources.checks import currency, names
 from ltvlab_utils.tables import check_table, contract_of
@@ -380,3 +383,15 @@ def test_the_outputs_keep_their_contracts_and_every_check_is_told(tmp_path):
         check_table(contract_of(name), staged.outputs[name])
     assert set(staged.checks["check"]) == set(CHECKS)
     assert params(ORDERS).settings.checks == {} and write(tmp_path, {}).name == "acme"
+
+
+def test_the_page_of_checks_is_the_catalogue():
+    page = (Path(__file__).parents[1] / "docs" / "checks.md").read_text(encoding="utf-8")
+    lines = page.partition("<!-- begin:checks -->")[2].partition("<!-- end:checks -->")[0].strip().splitlines()[2:]
+    assert [line.split("|")[1].strip(" `") for line in lines] == list(CHECKS)
+    for line, check in zip(lines, CHECKS.values(), strict=True):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        limit = f"{'<' if check.below else '>'} {check.limit:g}"
+        assert cells[1] == say(f"check.{check.name}", "ja") and cells[2] == check.meaning
+        assert cells[3] == (", ".join(check.tables) or "every table")
+        assert cells[4:] == [check.severity, limit, check.unit]

@@ -8,16 +8,11 @@ import pandas as pd
 from ltvlab_utils.i18n import compact, day, money, percent, say, whole
 from ltvlab_utils.sources.judge import AMOUNT, DATED, MONEY, after_as_of
 from ltvlab_utils.sources.stage import Staged
+from ltvlab_utils.tables.ingest import UNLOCKS
 
 MAIN = ("order_lines", "contract_terms")
 FILES = ("table_name", "source", "file")
 NONE = "–"
-# what this review can do more with: a table, or a column of a table that is there
-UNLOCKS = (
-    *MAIN, "contract_changes", "customer_owners", "support_costs", "receivables", "targets", "campaigns",
-    "order_lines.cost_amount", "contract_terms.monthly_cost", "contract_terms.notice_due_on", "customers.industry",
-    "customers.acquisition_cost",
-)  # fmt: skip
 
 
 def _main(staged: Staged) -> str:

@@ -5,6 +5,13 @@ from __future__ import annotations
 from ltvlab_utils.tables.checks import CHECKS, SEVERITIES
 from ltvlab_utils.tables.contract import NULL, amount, code, contract, count, day, money, number, text
 
+# what a review can do more with: a table, or a column of a table that is there
+UNLOCKS = (
+    "order_lines", "contract_terms", "contract_changes", "customer_owners", "support_costs", "receivables", "targets",
+    "campaigns", "order_lines.cost_amount", "contract_terms.monthly_cost", "contract_terms.notice_due_on",
+    "customers.industry", "customers.acquisition_cost",
+)  # fmt: skip
+
 INGEST_REPORT = contract(
     "ingest_report",
     "one row a table, source and file",
