@@ -17,6 +17,7 @@ from ltvlab_utils.links import FILE, Decision, Identity, decisions
 from ltvlab_utils.periods import Period, is_time_zone
 from ltvlab_utils.source_keys import HELPERS, Source, Strict, with_ready
 from ltvlab_utils.tables import CONTRACTS
+from ltvlab_utils.tables.checks import CheckSetting, settings_of_checks
 
 COMPANY_PATTERN = r"[a-z0-9][a-z0-9_-]{0,63}"
 ValueBasis = Literal["net_profit", "gross_profit", "revenue"]
@@ -104,7 +105,7 @@ class Settings(Strict):
         "JPY", description="reporting currency | ISO 4217 | 01 to 04, pages"
     )
     fiscal_year_start_month: int = Field(4, ge=1, le=12, description="first month of the fiscal year | month | 02, 03")
-    closing_day: int = Field(31, ge=1, le=31, description="締め日, 31 = month end | day of month | no step yet")
+    closing_day: int = Field(31, ge=1, le=31, description="締め日, 31 = month end | day of month | 01")
     date_basis: Literal["ordered", "shipped", "recognised", "invoiced"] = Field(
         "ordered", description="which date counts for revenue | | 01"
     )
@@ -135,6 +136,7 @@ class Settings(Strict):
     capacity: Capacity = Field(Capacity(), description="what the team can do | | 03")
     identity: Identity = Field(Identity(), description="名寄せ | | 01")
     limits: Limits = Field(Limits(), description="limits that stop a run | | 01")
+    checks: dict[str, CheckSetting] = Field({}, description="named check of docs/checks.md: how it is taken | | 01")
     language: Literal["ja", "en"] = Field("ja", description="first language of pages | | pages")
     generator: Generator | None = Field(None, description="settings of a generated company | | ltvlab sample")
     sources: dict[str, list[Source]] = Field(description="input table: its deliveries | | 01")
@@ -145,6 +147,8 @@ class Settings(Strict):
         if not is_time_zone(name):
             raise ValueError(f'"{name}" is no time zone of the IANA list, such as Asia/Tokyo')
         return name
+
+    _checks = field_validator("checks", mode="before")(settings_of_checks)
 
     @field_validator("sources")
     @classmethod
@@ -338,8 +342,10 @@ def describe(model: type[BaseModel] = Settings, prefix: str = "") -> list[dict[s
         options = [a for a in (info.annotation, *get_args(info.annotation)) if isinstance(a, type)]
         nested = next((a for a in options if issubclass(a, BaseModel)), Source if name == "sources" else None)
         if nested:
-            many = ".TABLE[]." if nested is Source else "[]." if str(info.annotation).startswith("list") else "."
-            rows += describe(nested, f"{prefix}{name}{many}")
+            many = "[]." if str(info.annotation).startswith("list") else "."
+            rows += describe(
+                nested, prefix + name + {Source: ".TABLE[].", CheckSetting: ".CHECK."}.get(nested, many)
+            )
             continue
         default = "required" if info.is_required() else json.dumps(info.default, ensure_ascii=False)
         rows.append(

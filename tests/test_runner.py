@@ -264,6 +264,7 @@ def test_keys_depend_on_what_they_should(workspace, books):
     assert changed(code="d") == changed(packages={"p": "2"}) == changed(params_json="{ }") == everything
     assert changed(fingerprints=[("t", "s", "f", "2")]) == everything
     assert changed(prior_hash="x") == everything - {"01_ingest"}
+    assert changed(staged_before="x") == everything
     assert changed(kind="preliminary") == everything - {"01_ingest"}
     # the run that sealed the period's forecasts keeps its key, any other one follows that seal
     assert changed(sealed=(base["02_ltv"], "s")) == set()

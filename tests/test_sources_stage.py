@@ -337,10 +337,13 @@ def test_sample_revenue_by_month_and_refused_rows_are_those_of_the_file(sample):
                 months[f"{when:%Y-%m}"] += Decimal(row["金額（税抜）"])
             else:
                 after += Decimal(row["金額（税抜）"])
-    found = answers.by_month(staged)
-    assert {f"{r.month:%Y-%m}": Decimal(r.amount) for r in found.itertuples()} == months
+    flow = answers.flow(staged)
+    found = flow[flow["accepted"] != 0]
+    assert {f"{r.month:%Y-%m}": Decimal(r.accepted) for r in found.itertuples()} == months
+    assert (Decimal(flow["later"].sum()), flow["month"].isna().sum()) == (after, 1)
     assert set(staged.rejected["row_no"]) == refused and len(refused) == 60
     report = staged.report.set_index("table_name").loc["order_lines"]
+    assert flow["refused"].sum() == report["amount_rejected"]
     assert (Decimal(report["amount_read"]), Decimal(report["amount_after_as_of"])) == (read, after)
 
 

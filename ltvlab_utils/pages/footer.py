@@ -5,6 +5,7 @@ from __future__ import annotations
 from ltvlab_utils.pages.facts import Facts
 from ltvlab_utils.pages.html import Html, el
 from ltvlab_utils.pages.voice import Voice
+from ltvlab_utils.tables.ingest import UNLOCKS
 
 
 def footer(facts: Facts, voice: Voice) -> Html:
@@ -19,8 +20,27 @@ def footer(facts: Facts, voice: Voice) -> Html:
     return el(
         "footer",
         el("p", [el("span", mark) for mark in marks]),
+        el("p", voice("footer.unlock", names=names)) if (names := unlocks(facts, voice)) else None,
         el("details", el("summary", voice("footer.how")), el("ul", [el("li", line) for line in how(facts, voice)])),
     )
+
+
+def unlocks(facts: Facts, voice: Voice) -> str:
+    """Tables and columns that were not delivered, each with what it would unlock; "" where nothing is missing."""
+    report = facts.table("ingest_report")
+    if report is None:
+        return ""
+    lacking: dict[str, set[str]] = {}
+    for table, columns in zip(report["table_name"], report["columns_missing"], strict=True):
+        own = set() if columns is None or columns != columns else set(str(columns).split(", "))
+        lacking[table] = lacking.get(table, own) & own  # a column that another file of the table holds is there
+    found = []
+    for what in UNLOCKS:
+        table, _, column = what.partition(".")
+        absent = column in lacking[table] if table in lacking and column else table not in lacking and not column
+        if absent:
+            found.append(voice("footer.unlocks", what=what, unlocks=voice(f"unlock.{what}")))
+    return voice("mark.semicolon").join(found)
 
 
 def how(facts: Facts, voice: Voice) -> list[str]:

@@ -18,6 +18,7 @@ def readable(value: float) -> str:
 def use_theme() -> None:
     """Sets the look of all figures and tables of a notebook; the Japanese font survives because the theme names it."""
     pd.options.display.float_format = readable
+    pd.options.display.max_colwidth = 120  # a remedy is read to its end
     sns.set_theme(
         style="white",
         font="IPAexGothic",

@@ -71,13 +71,15 @@ def step_keys(
     prior_hash: str | None,
     kind: str,
     sealed: tuple[str, str] | None = None,
+    staged_before: str | None = None,
 ) -> dict[str, str]:
     """Key of each step by name.
 
-    01 rests on the sources; 02 on 01, the prior's tables, the kind of the run (a preliminary one seals no forecast) and
-    on `sealed`: (02's key, hash of the forecasts) of the published run of this period, whose seal a run with another
-    key keeps; 03 and 04 on the steps before and the prior's tables; pages on all of these and on the kind, which they
-    show. Every key holds the notebook, the code, the parameters and the versions.
+    01 rests on the sources and on what the prior had staged (`staged_before`), which it compares with; 02 on 01, the
+    prior's tables, the kind of the run (a preliminary one seals no forecast) and on `sealed`: (02's key, hash of the
+    forecasts) of the published run of this period, whose seal a run with another key keeps; 03 and 04 on the steps
+    before and the prior's tables; pages on all of these and on the kind, which they show. Every key holds the notebook,
+    the code, the parameters and the versions.
     """
     common = digest(code, packages, platform.python_version(), params_json)
     keys: dict[str, str] = {}
@@ -87,7 +89,9 @@ def step_keys(
         if step.is_page:
             keys[step.name] = digest("page", common, own, before, prior_hash, step.language, kind)
             continue
-        inputs = sorted(list(f) for f in fingerprints) if step.number == "01" else prior_hash
+        inputs = prior_hash
+        if step.number == "01":
+            inputs = [sorted(list(f) for f in fingerprints), staged_before]
         key = digest("step", common, own, before, inputs)
         if step.number == "02":
             key = digest(key, kind)

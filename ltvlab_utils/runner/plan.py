@@ -15,6 +15,7 @@ from ltvlab_utils.periods import Period
 from ltvlab_utils.runner import keys
 from ltvlab_utils.runner.steps import Step
 from ltvlab_utils.store import layout, parquet, publish
+from ltvlab_utils.tables.ingest import RESTATED
 
 FINAL, PRELIMINARY = "final", "preliminary"
 
@@ -50,7 +51,7 @@ class Plan:
         prior_hash = self.prior["tables_hash"] if self.prior else None
         self.keys = keys.step_keys(
             self.steps, self.code, self.packages, self.params_json, prints, prior_hash, self.kind,
-            find_sealed(self.period_folder),
+            find_sealed(self.period_folder), find_staged(self.period_folder, self.prior),
         )  # fmt: skip
 
     @property
@@ -118,6 +119,14 @@ def find_prior(period_folder: Path) -> dict[str, Any] | None:
     if not tables_hash:
         raise LtvLabError(f"{folder.parent.name} {before}: the manifest of run {run_id} is damaged: run it again.")
     return {"period": str(before), "run_id": run_id, "tables_hash": tables_hash}
+
+
+def find_staged(period_folder: Path, prior: dict[str, Any] | None) -> str | None:
+    """Hash of the prior's tables that 01 compares its own with; None without a prior."""
+    if prior is None:
+        return None
+    told = publish.read_manifest(period_folder.parent / prior["period"] / prior["run_id"]).get("tables", {})
+    return keys.digest({name: told[name]["sha256"] for name in (*RESTATED, "ingest_report") if name in told})
 
 
 def find_sealed(period_folder: Path) -> tuple[str, str] | None:

@@ -1,7 +1,7 @@
 """Runs reviews: checks all periods, then executes, keeps and publishes one after the other (floor 5).
 
-Only notebook 01, which reads no other period, may begin while the period before is at work: in its own run's folder,
-under its own period's lock. Whatever becomes of it is told when its period's turn comes.
+Only notebook 01, which of the period before reads nothing but what its 01 has staged, may begin while that is at work:
+in its own run's folder, under its own period's lock. Whatever becomes of it is told when its period's turn comes.
 
 A run is published by its last act alone; everything before happens in a folder that no reader looks at. See
 docs/decisions.md for what a crash leaves behind.
@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ltvlab_utils.errors import LtvLabError, Refused, StepFailed
+from ltvlab_utils.errors import LtvLabError, StepFailed
 from ltvlab_utils.periods import Period, period_range
-from ltvlab_utils.runner import keys, plan, reuse
+from ltvlab_utils.runner import delivered, keys, plan, reuse
 from ltvlab_utils.runner.crew import Crew, Job
 from ltvlab_utils.runner.environment import as_sentence, checkout, machine, sentences, terminate_as_interrupt
 from ltvlab_utils.runner.plan import FINAL, PRELIMINARY, Plan
@@ -151,6 +151,7 @@ class _Work:
     following: _Work | None = None  # the period after
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # the period's lock
     opened: bool = False
+    beside: dict[str, str] = field(default_factory=dict)  # the run of the period before, while that is at work
     early: Job | None = None  # notebook 01, begun while the period before was at work; None when its turn has come
     removed: list[str] = field(default_factory=list)
     folder: Path = Path()
@@ -172,8 +173,9 @@ class _Work:
             self.held.push(held.pop_all())
         return None
 
-    def begin_early(self) -> None:
-        """Opens the run and begins its 01, which reads no other period, while the period before is at work.
+    def begin_early(self, before: Path) -> None:
+        """Opens the run and begins its 01 while the period before is at work in the folder `before`: what its 01 has
+        staged, with which this one compares, does not change any more.
 
         Not where an earlier run may serve: then nothing may be left to do. What hinders it is told when its turn comes.
         """
@@ -181,6 +183,7 @@ class _Work:
         if self.crew.size == 1 or first.number != "01":
             return
         with contextlib.suppress(LtvLabError, OSError):
+            self.beside = {"period": before.parent.name, "run_id": before.name}
             self.plan.look()
             earlier = reuse.earlier_runs(self.plan.period_folder)
             if any(run.has(first.name, self.plan.keys[first.name]) for run in earlier) or self.open():
@@ -202,7 +205,7 @@ class _Work:
             "period": one.params.period,
             "kind": one.kind,
             "inputs": [{**s, "rows": None} for s in one.sources],
-            "prior": one.prior,
+            "prior": self.beside or one.prior,
             "git": checkout(),
             "packages": one.packages,
             **machine(),
@@ -238,13 +241,14 @@ class _Work:
             if new:
                 self._execute(new, later, _tables(self.folder))
 
-    def _keep(self, step: Step, record: dict[str, Any], seconds: float | None) -> None:
+    def _keep(self, step: Step, made: dict[str, Any], seconds: float | None) -> None:
         """The record of a finished step, in the order of the plan."""
         self.out.done(step, seconds)
-        records = self.manifest["steps"] | {step.name: record}
+        records = self.manifest["steps"] | {step.name: made}
         self.manifest["steps"] = {s.name: records[s.name] for s in self.plan.steps if s.name in records}
         if step.number == "01":
-            self._count_inputs()
+            delivered.count_inputs(self.folder, self.manifest["inputs"])
+            self.manifest["restated"] = delivered.restated(self.folder)
         self.save("running")
 
     def _execute(self, wave: list[Step], later: list[list[Step]], before: dict[str, tuple[int, int]]) -> None:
@@ -255,7 +259,7 @@ class _Work:
         else:
             more = bool(self.following) or any(len(w) == 1 for w in later)
             if wave[0].number == "02" and self.following:
-                self.following.begin_early()
+                self.following.begin_early(self.folder)
             if together:
                 self.crew.prepare(self._job(later[0][0], False).folder)
         marks: dict[str, tuple[int, int]] = {}
@@ -304,23 +308,6 @@ class _Work:
         company = getattr(name, step.language) or name.ja or name.en or self.plan.params.company
         title = f"{company} {self.plan.params.period}"
         reading_copy(copy, self.folder / "pages" / f"{step.name}.html", step.language, title)
-
-    def _count_inputs(self) -> None:
-        """Rows of each file as notebook 01 counted them. Refuses a file that changed after the run looked at it."""
-        home = self.folder / "tables" / "ingest_report"
-        if not home.is_dir():
-            return
-        import pyarrow.parquet as pq
-
-        rows = [row for part in sorted(home.glob("*.parquet")) for row in pq.read_table(part).to_pylist()]
-        read = {(r["table_name"], r["source"], r["file"]): r for r in rows}
-        for source in self.manifest["inputs"]:
-            row = read.get((source["table"], source["source"], source["file"]))
-            if row is None:
-                continue
-            if row["fingerprint"] != source["fingerprint"]:
-                raise Refused(f"{source['file']} was changed while the run was at work: start the run again.")
-            source["rows"] = row["rows_read"]
 
     def complete(self) -> None:
         """Everything is there: say so, make it a record, and let readers see it."""

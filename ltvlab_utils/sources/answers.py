@@ -6,18 +6,13 @@ import ibis
 import pandas as pd
 
 from ltvlab_utils.i18n import compact, day, money, percent, say, whole
-from ltvlab_utils.sources.judge import AMOUNT, DATED
+from ltvlab_utils.sources.judge import AMOUNT, DATED, MONEY, after_as_of
 from ltvlab_utils.sources.stage import Staged
+from ltvlab_utils.tables.ingest import UNLOCKS
 
 MAIN = ("order_lines", "contract_terms")
-# what this review can do more with: a table, or a column of a table that is there
-UNLOCKS = (
-    *MAIN, "contract_changes", "customer_owners", "support_costs", "receivables", "targets", "campaigns",
-    "order_lines.cost_amount", "contract_terms.monthly_cost", "contract_terms.notice_due_on", "customers.industry",
-    "customers.acquisition_cost",
-)  # fmt: skip
-LATE_DAYS = 7  # a firm that sells daily has orders in the last week of a month
-MUCH_REFUSED = 0.01
+FILES = ("table_name", "source", "file")
+NONE = "–"
 
 
 def _main(staged: Staged) -> str:
@@ -43,17 +38,23 @@ def came_in(staged: Staged, language: str = "en") -> str:
     return said
 
 
-def reconciliation(staged: Staged) -> pd.DataFrame:
-    """One row a table: rows and amounts read, accepted, refused, what of it is unexplained."""
+def arrivals(staged: Staged) -> pd.DataFrame:
+    """One row a file: what of its columns nothing maps, and which optional ones it does not hold."""
+    columns = ["table_name", "source", "file", "rows_read", "amount_read", "columns_unknown", "columns_missing"]
+    return staged.report[columns].fillna({"columns_unknown": NONE, "columns_missing": NONE})
+
+
+def reconciliation(staged: Staged, by: tuple[str, ...] = ("table_name",)) -> pd.DataFrame:
+    """One row a table (or what else `by` names): rows and amounts read, accepted, refused, what is unexplained."""
     parts = [
         f"{unit}_{part}" for unit in ("rows", "amount") for part in ("read", "accepted", "rejected", "after_as_of")
     ]
-    sums = staged.report_table.group_by("table_name").aggregate(**{p: staged.report_table[p].sum() for p in parts})
+    sums = staged.report_table.group_by(list(by)).aggregate(**{p: staged.report_table[p].sum() for p in parts})
     off = {
         f"{u}_unexplained": sums[f"{u}_read"] - sums[f"{u}_accepted"] - sums[f"{u}_rejected"]
         for u in ("rows", "amount")
     }
-    exact = sums.mutate(**off).order_by("table_name").to_pandas()
+    exact = sums.mutate(**off).order_by(list(by)).to_pandas()
     return exact.astype({c: "float64" for c in exact.columns if c.startswith("amount_")})
 
 
@@ -176,38 +177,20 @@ def reached(staged: Staged, language: str = "en") -> str:
     return "\n".join(lines)
 
 
-def by_month(staged: Staged) -> pd.DataFrame:
-    """Accepted amount and rows by month of order (or of the term's start where there are no orders): month, amount,
-    rows. The amounts add up to what the report calls accepted and not after as-of."""
+def flow(staged: Staged) -> pd.DataFrame:
+    """Amounts of the main table by month of order (or of the term's start where there are no orders): month, accepted,
+    refused, later (after as-of). The last row, without a month, holds rows whose date cannot be read. The columns add
+    up to what the report says."""
     name = _main(staged)
-    table = staged.tables[name]
-    dated = table.mutate(month=table[DATED[name]].truncate("M").cast("date"))
-    grouped = dated.group_by("month").aggregate(amount=dated[AMOUNT[name]].sum(), rows=ibis._.count())
-    frame = grouped.order_by("month").to_pandas()
-    return frame.astype({"amount": "float64", "month": "datetime64[us]"})
-
-
-def trust(staged: Staged, language: str = "en") -> str:
-    """The answer to the notebook's question: yes, or what to be careful about."""
-    doubts, table, dated, filled = [], reconciliation(staged), reach(staged), _filled(staged)
-    if (table[["rows_unexplained", "amount_unexplained"]] != 0).to_numpy().any():
-        doubts.append(say("ingest.doubt_reconcile", language))
-    for row in table[table["table_name"].isin(MAIN)].to_dict("records"):
-        share = row["rows_rejected"] / max(row["rows_read"], 1)
-        if share > MUCH_REFUSED:
-            doubts.append(
-                say("ingest.doubt_refused", language, table=row["table_name"], share=percent(share, language))
-            )
-    for row in dated[dated["table_name"] == "order_lines"].to_dict("records"):
-        days = (pd.Timestamp(staged.as_of) - row["last"]).days
-        if days > LATE_DAYS:
-            doubts.append(say("ingest.doubt_late", language, table="order_lines", days=days))
-        if row["empty"]:
-            doubts.append(say("ingest.doubt_gap", language, table="order_lines", months=row["empty"]))
-    for what in ("order_lines.cost_amount", "contract_terms.monthly_cost"):
-        if filled[what] < 1:
-            share = percent(1 - filled[what], language, decimals=0)
-            doubts.append(say("ingest.doubt_cost", language, table=what.partition(".")[0], share=share))
-    if not doubts:
-        return say("note.ingest_trust", language)
-    return say("note.ingest_trust_care", language, points="; ".join(doubts))
+    rows = staged.judged[name]
+    zero = ibis.literal(0, MONEY)
+    amount, ahead = rows[AMOUNT[name]].fill_null(zero), after_as_of(name, rows, staged.as_of)
+    fine = rows.reason_.isnull()
+    parts = {"accepted": fine & ~ahead, "refused": ~fine, "later": fine & ahead}
+    cells = rows.select(
+        month=rows[DATED[name]].truncate("M").cast("date"),
+        **{part: ibis.ifelse(where, amount, zero) for part, where in parts.items()},
+    )
+    sums = cells.group_by("month").aggregate(**{part: cells[part].sum() for part in parts})
+    frame = sums.order_by(ibis.asc("month", nulls_first=False)).to_pandas()
+    return frame.astype(dict.fromkeys(parts, "float64")).astype({"month": "datetime64[us]"})

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ltvlab_utils.errors import Refused, StepFailed, nearest
 from ltvlab_utils.params import Params
-from ltvlab_utils.sources import cells, files, judge, linking, mapping, order_lines, readers, subscriptions
+from ltvlab_utils.sources import cells, checks, files, judge, linking, mapping, order_lines, readers, subscriptions
 from ltvlab_utils.sources.files import SourceFile
 from ltvlab_utils.sources.judge import MONEY
 from ltvlab_utils.sources.linking import Linked
@@ -34,12 +34,23 @@ class Staged:
     made_customers: int
     as_of: date
     currency: str
+    checks_table: ir.Table
+    findings_table: ir.Table
+    made_keys: dict[str, tuple[str, ...]]
+    judged: dict[str, ir.Table]  # every row of each delivered table with its judgement
     linked: Linked | None = None  # None where identity.links is off
 
     @property
     def outputs(self) -> dict[str, ir.Table | pd.DataFrame]:
         linked = self.linked.outputs if self.linked else {}
-        return {**self.tables, "ingest_report": self.report_table, "rejected_rows": self.rejected_table, **linked}
+        return {
+            **self.tables,
+            "ingest_report": self.report_table,
+            "rejected_rows": self.rejected_table,
+            "ingest_checks": self.checks_table,
+            "ingest_findings": self.findings_table,
+            **linked,
+        }
 
     @cached_property
     def report(self) -> pd.DataFrame:
@@ -48,6 +59,14 @@ class Staged:
     @cached_property
     def rejected(self) -> pd.DataFrame:
         return _plain(self.rejected_table, "rejected_rows")
+
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        return _plain(self.checks_table, "ingest_checks")
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        return _plain(self.findings_table, "ingest_findings")
 
 
 @dataclass(frozen=True)
@@ -126,11 +145,13 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
     passes limits.rejected_share.
     """
     surveyed = survey(params, data_dir)
-    tables, judged, reports, rejected = {}, {}, [], []
+    tables, judged, foreign, reports, rejected = {}, {}, {}, [], []
     for name in dict.fromkeys(file.table for file in surveyed):
         own = [file for file in surveyed if file.table == name]
-        rows, read = _judged(params, own, connection)
+        rows, read, other = _judged(params, own, connection)
         judged[name] = rows
+        if other:
+            foreign[name] = _union(other)
         report = _report(params, name, own, read, rows, connection)
         _refuse_past_limit(params, name, rows)
         tables[name] = _staged(params, name, own, rows)
@@ -147,7 +168,17 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
         linked = linking.link(params, tables, judged, connection)
         tables, (report, refused) = linked.tables, linked.reported(report, refused)
     tables = linking.with_parents(params, tables)
-    return Staged(tables, report, refused, made, params.as_of, params.settings.currency, linked)
+    found = checks.run(params, judged, foreign, report, refused, made, connection)
+    return Staged(
+        tables, report, refused, made, params.as_of, params.settings.currency, found.checks, found.findings,
+        _made_keys(surveyed), judged, linked,
+    )  # fmt: skip
+
+
+def _made_keys(surveyed: list[SourceFile]) -> dict[str, tuple[str, ...]]:
+    """Key columns that staging makes from file and row, by table: a new export moves them."""
+    keys = {(f.table, k) for f in surveyed for k in CONTRACTS[f.table].keys if f.origin[k][0] == "made"}
+    return {table: tuple(sorted(k for t, k in keys if t == table)) for table in {t for t, _ in keys}}
 
 
 def _union(tables: list[ir.Table]) -> ir.Table:
@@ -177,9 +208,13 @@ def _staged(params: Params, name: str, own: list[SourceFile], rows: ir.Table) ->
     return judge.masked(name, accepted, params.as_of).select(CONTRACTS[name].names)
 
 
-def _judged(params: Params, own: list[SourceFile], connection: ibis.BaseBackend) -> tuple[ir.Table, list[_Read]]:
-    """Every row of a table's files with its judgement; rows and amount of each file as they were read."""
-    zone, currency, parts, raws, read = params.settings.time_zone, params.settings.currency, [], [], []
+def _judged(
+    params: Params, own: list[SourceFile], connection: ibis.BaseBackend
+) -> tuple[ir.Table, list[_Read], list[ir.Table]]:
+    """Every row of a table's files with its judgement; rows and amount of each file as they were read; rows in another
+    currency."""
+    zone, currency = params.settings.time_zone, params.settings.currency
+    parts, raws, read, foreign = [], [], [], []
     with cells.staged_in_steps():
         for order, file in enumerate(own):
             loaded = readers.load(connection, file)
@@ -192,10 +227,12 @@ def _judged(params: Params, own: list[SourceFile], connection: ibis.BaseBackend)
             found = worked_out.aggregate(rows=worked_out.count(), amount=worked_out.amount_.sum()).to_pandas().iloc[0]
             read.append(_Read(int(found["rows"]), passed_over, Decimal(found["amount"] if found["rows"] else 0)))
             parts.append(judge.judged(worked_out, file, order))
+            if (other := checks.foreign(raw, file, currency)) is not None:
+                foreign.append(_kept(connection, other))
         rows = _kept(connection, judge.without_duplicates(CONTRACTS[own[0].table], judge.united(parts)))
     for name in raws:
         connection.raw_sql(f'DROP TABLE "{name}"').fetchall()
-    return rows, read
+    return rows, read, foreign
 
 
 def _report(

@@ -173,6 +173,12 @@ class Run:
                 warnings.warn(f"What the run that this one replaces had in it is lost: {damage}", stacklevel=2)
         return found
 
+    def table_before(self, name: str) -> ir.Table | None:
+        """The table as the review before holds it, as a table of this run's engine; None where there is none."""
+        if self.prior is None or not self.prior.has(name):
+            return None
+        return parquet.read_table(self.connection, contract_of(name), self.prior._home_of(name))
+
     @property
     def _reports_dir(self) -> Path:
         return self._period_folder.parents[1]

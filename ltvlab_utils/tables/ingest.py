@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ltvlab_utils.tables.contract import NULL, OPT, code, contract, count, money, share, text
+from ltvlab_utils.tables.checks import CHECKS, SEVERITIES
+from ltvlab_utils.tables.contract import NULL, OPT, amount, code, contract, count, day, money, number, share, text
+
+# what a review can do more with: a table, or a column of a table that is there
+UNLOCKS = (
+    "order_lines", "contract_terms", "contract_changes", "customer_owners", "support_costs", "receivables", "targets",
+    "campaigns", "order_lines.cost_amount", "contract_terms.monthly_cost", "contract_terms.notice_due_on",
+    "customers.industry", "customers.acquisition_cost",
+)  # fmt: skip
 
 INGEST_REPORT = contract(
     "ingest_report",
@@ -62,4 +70,55 @@ LINK_PROPOSALS = contract(
     money("amount_of_both", "orders and contract terms of both"),
 )
 
-INGEST = (INGEST_REPORT, REJECTED_ROWS, LINK_PROPOSALS)
+INGEST_CHECKS = contract(
+    "ingest_checks",
+    "one row a named check and table that it looks at",
+    "check table_name",
+    "01",
+    code("check", "the check, as company.yaml names it", " ".join(CHECKS)),
+    text("table_name", "input table it looks at"),
+    code("severity", "how grave a failure is, as set for this company", " ".join(SEVERITIES)),
+    code("status", "not_applicable: switched off, or nothing that it could look at", "passed failed not_applicable"),
+    count("rows", "rows that it found; of a check of tables, rows that it concerns", unit="rows"),
+    money("amount", "their amount"),
+    number("measured", "what is held against the limit", "as the check", **NULL),
+    number("limit", "value past which the check fails", "as the check", **NULL),
+    text("example_file", "file of the first row found", **NULL),
+    count("example_row", "its row in the file as a spreadsheet counts", unit="number", **NULL),
+    text("detail", "what else there is to know, in codes (month=2025-01)", **NULL),
+)
+
+INGEST_FINDINGS = contract(
+    "ingest_findings",
+    "one row a check and accepted row that it found; rows that are refused stand in rejected_rows alone",
+    "check table_name source file row_no",
+    "01",
+    code("check", "the check that found it", " ".join(CHECKS)),
+    text("table_name", "input table of the row"),
+    text("source", "name of the source in company.yaml"),
+    text("file", "file, relative to the company's data folder"),
+    count("row_no", "row in the file as a spreadsheet counts (the header is row 1)", unit="number"),
+    text("key", "the row's key; its parts joined by /"),
+    money("amount", "the row's amount"),
+)
+
+# staged tables that are held against those of the review before; notebook 01 also reads its ingest_report
+RESTATED = ("order_lines", "contract_terms", "support_costs", "receivables")
+RESTATEMENTS = contract(
+    "restatements",
+    "one row a table and month that the review before had seen, and in which rows were added, changed or lost since",
+    "table_name month",
+    "01",
+    text("table_name", "staged table"),
+    day("month", "first day of the month, by the day that counts for the table"),
+    count("rows_added", "rows that the review before did not have", unit="rows"),
+    count("rows_changed", "rows of the same key that say something else now", unit="rows"),
+    count("rows_gone", "rows that the review before had and that are not delivered any more", unit="rows"),
+    amount("amount_before", "the month's amount in the review before; of order_lines, confirmed orders alone"),
+    amount("amount_added", "part of the difference that added rows bring"),
+    amount("amount_changed", "part that changed rows bring, those that moved to another month included"),
+    amount("amount_gone", "part that lost rows take; after = before + added + changed + gone"),
+    amount("amount_after", "the month's amount now, as of the review before"),
+)
+
+INGEST = (INGEST_REPORT, REJECTED_ROWS, LINK_PROPOSALS, INGEST_CHECKS, INGEST_FINDINGS, RESTATEMENTS)
