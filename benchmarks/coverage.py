@@ -62,8 +62,8 @@ def months_of(world, at: float = WEEKS) -> Months:
     return Months(at - edges, (start + np.arange(number - 1, -1, -1)) % 12, count[::-1])
 
 
-def earlier(world, cut: int, fits, chosen, rng) -> tuple[float, np.ndarray]:
-    """Actual and drawn total of the orders between `cut` (weeks before as-of) and as-of, seen from the cut."""
+def earlier_facts(world, cut: int):
+    """The facts `cut` weeks before as-of, and the rows of the customers who had bought by then."""
     log, at = world.orders, WEEKS - cut
     born = WEEKS - world.histories["T"].to_numpy()
     here = born < at
@@ -77,8 +77,14 @@ def earlier(world, cut: int, fits, chosen, rng) -> tuple[float, np.ndarray]:
         model_segment="all", revenue_total=0.0, monetary_value=0.0,
     )[here]  # fmt: skip
     facts = orders_only(h.reset_index(drop=True), date(2025, 6, 30), months_of(world, at))
-    actual = (log["week"] > at) & here[log["customer"]]
-    return float(actual.sum()), look_back(facts, fits, chosen, horizon_of(world, cut, at), rng)
+    return facts, np.flatnonzero(here)
+
+
+def earlier(world, cut: int, fits, chosen, rng) -> tuple[float, np.ndarray]:
+    """Actual and drawn total of the orders between `cut` (weeks before as-of) and as-of, seen from the cut."""
+    facts, rows = earlier_facts(world, cut)
+    actual = (world.orders["week"] > WEEKS - cut) & world.orders["customer"].isin(rows)
+    return float(actual.sum()), look_back(facts, fits, chosen, horizon_of(world, cut, WEEKS - cut), rng)
 
 
 def settings(draws: int = DRAWS) -> Settings:

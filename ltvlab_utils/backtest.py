@@ -2,7 +2,9 @@
 
 Rolling origins: at each cut the histories are made anew from what was known then, the models are fitted anew, and the
 customers born by the cut are played forward over a fixed horizon. What is undated (the attribute that splits the
-segments) is as of the extract. Cost is bounded: three origins, 200 draws, and above CUSTOMERS a seeded sample.
+segments) is as of the extract. Cost is bounded: three origins, 200 draws, and above CUSTOMERS a seeded sample. Where
+the settings leave the order model open, both are held against what came, and the scores are those of the one that
+values will rest on (value.order_choice).
 
 looked = look_back(tables, settings, as_of, rng)   # .scores (the `backtest` contract), .deciles, .tracking
 """
@@ -10,6 +12,7 @@ looked = look_back(tables, settings, as_of, rng)   # .scores (the `backtest` con
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date
 
@@ -28,6 +31,7 @@ from ltvlab_utils.value.costs import rates
 from ltvlab_utils.value.drift import drift
 from ltvlab_utils.value.facts import READS, Facts, gather
 from ltvlab_utils.value.futures import simulate
+from ltvlab_utils.value.order_choice import AUTO, DEFAULT, RIVAL, OrderChoice, better, choose, compared, rival
 from ltvlab_utils.value.outcomes import outcomes, year_seen
 from ltvlab_utils.value.result import next_renewals
 from ltvlab_utils.value.scores import draw_scores, pit, point_scores
@@ -37,6 +41,7 @@ from ltvlab_utils.value.wide import PER_CUSTOMER, sampled, size_of
 HORIZONS, STEPS, ORIGINS = (12, 6, 3), (12, 6, 3, 1), 3
 LEAST = 6  # months of data that the earliest cut must have seen
 CUSTOMERS, DRAWS = 20_000, 200
+COLUMNS = ["model", "model_segment", "metric", "value", "customers"]
 FEW = 20  # customers below which a segment is not graded apart
 MODEL = "ltvlab"
 QUANTITIES = {"purchase_days": "", "revenue": "revenue_"}  # quantity -> prefix of its metrics
@@ -47,13 +52,14 @@ class Record:
     """`scores`: the `backtest` contract. `deciles`: quantity, decile (1 = lowest prediction), customers, predicted,
     low, high (80 %, from totals of draws), actual: means a customer at the latest origin. `tracking`: as of
     value.tracking, of the customers born by the latest origin. `months`: the horizon; 0 where the data are too short.
-    `sampled`: customers drawn, None for all."""
+    `sampled`: customers drawn, None for all. `choice` of the order model, None where the settings name it."""
 
     scores: pd.DataFrame
     deciles: pd.DataFrame
     tracking: pd.DataFrame
     months: int
     sampled: int | None
+    choice: OrderChoice | None = None
 
     def of(self, quantity: str) -> pd.DataFrame:
         """The deciles of one quantity (purchase_days, revenue); empty where it was not graded."""
@@ -165,7 +171,7 @@ def grade(
             for model, scores in found.items()
             for metric, value in scores.items()
         ]
-    return pd.DataFrame(rows, columns=["model", "model_segment", "metric", "value", "customers"])
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def deciles(draws: np.ndarray, actual: np.ndarray) -> pd.DataFrame:
@@ -196,7 +202,7 @@ def renewal_scores(asked: pd.DataFrame, base: float) -> pd.DataFrame:
         }  # fmt: skip
         rows += [(MODEL, segment, f"renewal_{m}", float(v), len(part)) for m, v in told.items()]
         rows.append(("base_rate", segment, "renewal_brier", float(((base - y) ** 2).mean()), len(part)))
-    return pd.DataFrame(rows, columns=["model", "model_segment", "metric", "value", "customers"])
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def renewals_asked(
@@ -215,20 +221,36 @@ def renewals_asked(
     return asked.assign(renewed=(asked["outcome"] == "renewed").astype(float))
 
 
+@dataclass(frozen=True)
+class _Look:
+    """One origin. By order model: `scores`, `deciles` by quantity, `fits`; `compared`: the CRPS of both models."""
+
+    facts: Facts
+    scores: dict[str, pd.DataFrame]
+    deciles: dict[str, pd.DataFrame]
+    fits: dict[str, fits_.Fits]
+    compared: pd.DataFrame | None
+
+
 def _at(
-    tables, settings, cut: date, end: date, months: int, came: pd.DataFrame, as_of: date, rng
-) -> tuple[pd.DataFrame, list[pd.DataFrame], tuple]:
-    """One origin: scores, deciles by quantity, (facts, fits) of the cut. `came`: outcomes of (cut, end]."""
+    tables, settings, cut: date, end: date, months: int, came: pd.DataFrame, as_of: date, rng, both_models: bool
+) -> _Look:
+    """One origin. `came`: outcomes of (cut, end]. `both_models`: the rival is held against what came, too."""
     rng_draws, rng_pit, rng_renewals = rng.spawn(3)
     facts = born(gather(tables, settings, cut, counted=False))
-    fits = fits_.fit(facts, settings, quick=True)
-    fits.drift = drift([])  # what it learns by looking back is not known at the cut
+    fits = {DEFAULT: fits_.fit(facts, settings, quick=True)}
+    fits[DEFAULT].drift = drift([])  # what it learns by looking back is not known at the cut
+    if both_models and (other := rival(fits[DEFAULT], facts)) is not None:
+        fits[RIVAL] = other
     horizon = Horizon.after(cut, months, 0.0, settings.fiscal_year_start_month)
     plain = settings.model_copy(
         update={"value_basis": "revenue", "models": settings.models.model_copy(update={"draws": DRAWS})}
     )
-    keep = _Keep(len(facts.customers), DRAWS)
-    simulate(facts, fits, rates(facts, plain), plain, rng_draws, horizon=horizon, watch=keep)
+    keep = {}
+    for model, own in fits.items():  # both play with the same dice
+        keep[model] = _Keep(len(facts.customers), DRAWS)
+        dice = deepcopy(rng_draws)
+        simulate(facts, own, rates(facts, plain), plain, dice, horizon=horizon, watch=keep[model])
     later = came.set_index("customer_id").reindex(facts.customers["customer_id"]).fillna(0.0)
     actual = {
         "purchase_days": later["purchase_days"].to_numpy(),
@@ -236,25 +258,36 @@ def _at(
     }
     guessed = naive(facts, outcomes(tables, [(months_before(cut, 12), cut)], cut, netted=False)[0], horizon, settings)
     segments = facts.customers["model_segment"].to_numpy()
-    scores, tenths = [], []
     bought = np.flatnonzero(facts.customers["customer_id"].isin(facts.histories["customer_id"]))
     graded = {"purchase_days": bought, "revenue": np.arange(len(segments))}  # who never bought has no order model
-    for quantity, prefix in QUANTITIES.items():
-        part = graded[quantity]
-        if not len(part):
-            continue
-        draws, true = keep.draws[quantity][part], actual[quantity][part]
-        guesses = {name: guess[part] for name, guess in guessed[quantity].items()}
-        scores.append(grade(draws, guesses, true, segments[part], prefix, rng_pit))
-        tenths.append(deciles(draws, true).assign(quantity=quantity))
-    scores.append(pd.DataFrame([(MODEL, hist.ALL, "months", float(months), len(segments))], columns=scores[0].columns))
+    both = None
+    if RIVAL in fits:
+        days = {model: k.draws["purchase_days"][bought] for model, k in keep.items()}
+        ids = facts.customers["customer_id"].to_numpy()[bought]
+        both = compared(ids, days[DEFAULT], days[RIVAL], actual["purchase_days"][bought])
+    about = [pd.DataFrame([(MODEL, hist.ALL, "months", float(months), len(segments))], columns=COLUMNS)]
     if len(facts.contracts):
         terms = tables["contract_terms"].select(contracts.TERM_COLUMNS).to_pandas()
-        asked = renewals_asked(facts, fits, contracts.known_at(terms, as_of), end, rng_renewals)
+        asked = renewals_asked(facts, fits[DEFAULT], contracts.known_at(terms, as_of), end, rng_renewals)
         made, lost = (float(v) for v in _decisions(facts.renewals))
         if len(asked) and made + lost:
-            scores.append(renewal_scores(asked, made / (made + lost)))
-    return pd.concat(scores, ignore_index=True).assign(origin=pd.Timestamp(cut)), tenths, (facts, fits)
+            about.append(renewal_scores(asked, made / (made + lost)))
+    scores, tenths = {}, {}
+    for model in fits:
+        if model == RIVAL and not better(both):
+            continue
+        own, tens, dice = [], [], deepcopy(rng_pit)
+        for quantity, prefix in QUANTITIES.items():
+            part = graded[quantity]
+            if not len(part):
+                continue
+            draws, true = keep[model].draws[quantity][part], actual[quantity][part]
+            guesses = {name: guess[part] for name, guess in guessed[quantity].items()}
+            own.append(grade(draws, guesses, true, segments[part], prefix, dice))
+            tens.append(deciles(draws, true).assign(quantity=quantity))
+        scores[model] = pd.concat([*own, *about], ignore_index=True).assign(origin=pd.Timestamp(cut))
+        tenths[model] = pd.concat(tens, ignore_index=True)
+    return _Look(facts, scores, tenths, fits, both)
 
 
 def _decisions(renewals: pd.DataFrame) -> tuple[float, float]:
@@ -276,19 +309,25 @@ def look_back(tables: Mapping[str, ir.Table], settings, as_of: date, rng: np.ran
     part, drawn = sampled(read, CUSTOMERS, sample_rng, keep=size_of(tables) > PER_CUSTOMER)
     ends = [months_before(as_of, _months_between(cut, as_of) - months) for cut in cuts]
     came = outcomes(part, list(zip(cuts, ends, strict=True)), as_of)
-    scores, latest = [], None
+    looks, undecided = {}, settings.models.orders == AUTO
     for cut, end, happened, own in zip(cuts, ends, came, rngs, strict=True):
         try:
-            found = _at(part, settings, cut, end, months, happened, as_of, own)
+            looks[cut] = _at(part, settings, cut, end, months, happened, as_of, own, undecided)
         except Refused:  # nobody had bought for more than it returned by then
             continue
-        scores.append(found[0])
-        latest = latest or (cut, *found[1:])
-    if latest is None:
+        # The rule asks for a better forecast at every date, so one that is not ends the comparison.
+        undecided = undecided and (looks[cut].compared is None or better(looks[cut].compared))
+    if not looks:
         return none
-    cut, tenths, (facts, fits) = latest
+    choice = choose([look.compared for look in looks.values() if look.compared is not None])
+    name = choice.name  # the default where the settings name a model: then it is that one
+    cut, latest = next(iter(looks.items()))
     track = pd.DataFrame()
-    if len(facts.histories):
-        track = tracking(part["order_lines"], facts.histories, fits, cut, as_of, settings.models.time_unit)
-    table = pd.concat(scores, ignore_index=True)[columns].dropna(subset="value").reset_index(drop=True)
-    return Record(table, pd.concat(tenths, ignore_index=True), track, months, drawn)
+    if len(latest.facts.histories):
+        fits = latest.fits.get(name, latest.fits[DEFAULT])
+        track = tracking(part["order_lines"], latest.facts.histories, fits, cut, as_of, settings.models.time_unit)
+    # A date at which the rival could not be fitted has the default's scores, as its values would have been.
+    table = pd.concat([look.scores.get(name, look.scores[DEFAULT]) for look in looks.values()], ignore_index=True)
+    table = table[columns].dropna(subset="value").reset_index(drop=True)
+    tenths = latest.deciles.get(name, latest.deciles[DEFAULT])
+    return Record(table, tenths, track, months, drawn, choice if settings.models.orders == AUTO else None)

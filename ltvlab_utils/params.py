@@ -22,14 +22,18 @@ from ltvlab_utils.tables.checks import CheckSetting, settings_of_checks
 COMPANY_PATTERN = r"[a-z0-9][a-z0-9_-]{0,63}"
 ValueBasis = Literal["net_profit", "gross_profit", "revenue"]
 LIVED = 50_000  # customers up to which a generated company is lived month by month, and its futures are known
-OrderModel = Literal["pareto_nbd", "mbg_nbd"]
+OrderModel = Literal["auto", "pareto_nbd", "mbg_nbd"]
 
 
 class Models(Strict):
     """Settings of notebook 02."""
 
     time_unit: Literal["day", "week"] = Field("week", description="unit of recency and T | | 02")
-    orders: OrderModel = Field("pareto_nbd", description="order model that the values rest on; both are fitted | | 02")
+    orders: OrderModel = Field(
+        "auto",
+        description="order model that the values rest on; auto: pareto_nbd unless looks back clearly favour mbg_nbd"
+        " | | 02",
+    )
     segment_by: str = Field("", description="column of customers that splits the models; one model where empty | | 02")
     draws: int = Field(400, ge=200, le=20_000, description="predictive draws per customer | draws | 02")
     seed: int = Field(20_250_630, ge=0, description="seed of all random streams | | 02, 04")
@@ -343,9 +347,7 @@ def describe(model: type[BaseModel] = Settings, prefix: str = "") -> list[dict[s
         nested = next((a for a in options if issubclass(a, BaseModel)), Source if name == "sources" else None)
         if nested:
             many = "[]." if str(info.annotation).startswith("list") else "."
-            rows += describe(
-                nested, prefix + name + {Source: ".TABLE[].", CheckSetting: ".CHECK."}.get(nested, many)
-            )
+            rows += describe(nested, prefix + name + {Source: ".TABLE[].", CheckSetting: ".CHECK."}.get(nested, many))
             continue
         default = "required" if info.is_required() else json.dumps(info.default, ensure_ascii=False)
         rows.append(

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from ltvlab_utils import backtest, value
-from ltvlab_utils.value import scores
+from ltvlab_utils.i18n import say
+from ltvlab_utils.value import answers, scores
+from ltvlab_utils.value.order_choice import choose
 from ltvlab_utils.value.outcomes import outcomes, year_seen
 from tests.value_world import AS_OF, company, order_lines, settings, staged, terms
 
@@ -251,3 +253,80 @@ def test_tracking_counts_repeats_of_those_born_by_the_cut(world):
     assert track.loc[track["after_cut"], "month_end"].min() > cut
     assert track["expected"].sum() == pytest.approx(track["cumulative_expected"].iloc[-1])
     assert track["cumulative_expected"].iloc[-1] == pytest.approx(len(repeats), rel=0.25)
+
+
+# --- the order model by look back -------------------------------------------------------------------------------------
+
+
+def forecasts(gains: list[np.ndarray]) -> list[pd.DataFrame]:
+    """`compared` of several dates: the rival's CRPS is 2 less the gain of each customer."""
+    ids = lambda n: [f"c{i:03d}" for i in range(n)]  # noqa: E731
+    return [pd.DataFrame({"customer_id": ids(len(g)), "pareto_nbd": 2.0, "mbg_nbd": 2.0 - g}) for g in gains]
+
+
+def test_the_gain_of_the_rival_and_its_error_by_hand():
+    """40 customers at two dates, each with the same gain at both, 0.1 or 0.3: mean 0.2; an error of sums a customer is
+    that of 40 means of sd 0.1, not of 80."""
+    gain = np.tile([0.1, 0.3], 20)
+    found = choose(forecasts([gain, gain]))
+    assert (found.name, found.reason, found.customers, found.origins, found.wins) == ("mbg_nbd", "better", 40, 2, 2)
+    assert found.gain == pytest.approx(0.2)
+    assert found.standard_error == pytest.approx(0.1 / np.sqrt(39))
+    card = pd.DataFrame(found.card()).set_index("parameter")
+    assert card["estimate"].to_dict() == pytest.approx({"crps_pareto_nbd": 2, "crps_mbg_nbd": 1.8, "crps_gain": 0.2})
+    assert (card["warning"] == "better:mbg_nbd").all() and not card["chosen"].any()
+
+
+@pytest.mark.parametrize(
+    ("gains", "reason"),
+    [
+        ([np.tile([-0.1, 0.1], 20) + 0.02], "not_clearly"),  # 1.2 standard errors
+        ([np.tile([-0.1, 0.1], 20) + 0.2, np.full(40, -0.01)], "not_clearly"),  # not at every date
+        ([np.full(5, 0.5)], "cannot_tell"),  # five customers
+        ([np.zeros(40)], "cannot_tell"),  # the same forecasts
+        ([], "cannot_tell"),
+    ],
+)
+def test_the_default_stays_unless_the_rival_is_clearly_better_at_every_date(gains, reason):
+    found = choose(forecasts(gains))
+    assert (found.name, found.reason) == ("pareto_nbd", reason)
+
+
+def visitors(random: np.random.Generator, customers=300, days=1080):
+    """Customers who leave right after an order, half of them after two on average, the others hardly ever."""
+    rows = []
+    for c in range(customers):
+        gap, stop = random.gamma(2.0, 6.0) + 3, random.geometric(0.5 if c % 2 else 0.003)
+        at = random.integers(0, days // 2) + np.append(0, np.cumsum(random.exponential(gap, 300)))
+        for d in np.unique(at[:stop].astype(int)):
+            if d < days:
+                day = str(pd.Timestamp("2022-07-10") + pd.Timedelta(days=int(d)))
+                rows.append((f"{c}-{d}", f"c{c:03d}", day, "sale", 10, 1))
+    return {"order_lines": order_lines(rows)}
+
+
+def test_where_customers_leave_with_an_order_the_rival_is_chosen_and_said():
+    tables, chosen = visitors(rng(4)), settings(models={"time_unit": "week", "draws": 200})
+    looked = backtest.look_back(tables, chosen, AS_OF, rng(2))
+    assert looked.choice.name == "mbg_nbd" and looked.choice.wins == looked.choice.origins > 1
+    own = looked.scores.query("model == 'ltvlab' and metric == 'crps' and model_segment == 'all'")
+    pooled = np.average(own["value"], weights=own["customers"])  # the record is that of the chosen model
+    assert pooled == pytest.approx(looked.choice.crps["mbg_nbd"])
+    assert pooled < looked.choice.crps["pareto_nbd"]
+    fits = value.fit(value.gather(tables, chosen, AS_OF), chosen, choice=looked.choice)
+    assert fits.orders["all"].name == "mbg_nbd"
+    card = pd.DataFrame(fits.card)
+    assert list(card.loc[card["chosen"] & card["model"].isin(["mbg_nbd", "pareto_nbd"]), "model"].unique()) == [
+        "mbg_nbd"
+    ]
+    told = answers.models(fits, card, "en")
+    assert "Orders rest on MBG/NBD" in told and f"{looked.choice.crps['mbg_nbd']:.3f}" in told
+
+
+def test_without_a_look_back_the_default_stays_and_it_is_said():
+    tables = company(contracts_too=False)
+    facts = value.gather(tables, settings(), AS_OF)
+    fits = value.fit(facts, settings(), choice=choose([]))
+    assert fits.orders["all"].posterior is not None
+    for language in ("ja", "en"):
+        assert say("note.order_model_cannot_tell", language) in answers.models(fits, pd.DataFrame(fits.card), language)

@@ -13,6 +13,7 @@ from ltvlab_utils.i18n import compact, decimal, knows, money, money_range, perce
 from ltvlab_utils.value.answers_record import cohorts, looked_back, record, renewals, sealed, tracked
 from ltvlab_utils.value.choice import Fits
 from ltvlab_utils.value.facts import Facts
+from ltvlab_utils.value.order_choice import CLEAR, DEFAULT, RIVAL, OrderChoice
 from ltvlab_utils.value.result import Valuation
 from ltvlab_utils.value.sensitivity import FACTORS
 from ltvlab_utils.value.summaries import concentration, leaders, notes, sums_of_bounds
@@ -122,6 +123,8 @@ def models(fits: Fits, card: pd.DataFrame, language: str = "en") -> str:
         say("note.ltv_models", language, segment=s, model=c.name, rung=say(f"rung.{c.rung}", language))
         for s, c in sorted(fits.orders.items())
     ]
+    if fits.choice is not None:
+        lines.append(_order_model(fits.choice, language))
     theirs = card[card["engine"] == "lifetimes"].drop_duplicates(["model", "model_segment"])
     if len(theirs):
         bad = theirs[theirs["warning"].notna()]
@@ -136,6 +139,18 @@ def models(fits: Fits, card: pd.DataFrame, language: str = "en") -> str:
             )
         )
     return "\n".join(lines) or say("note.ltv_no_orders", language)
+
+
+def _order_model(choice: OrderChoice, language: str) -> str:
+    """Which order model was chosen, by what."""
+    digits = lambda v, sign=False: decimal(v, language, 3, sign=sign)  # noqa: E731
+    if choice.reason == "cannot_tell":
+        return say("note.order_model_cannot_tell", language)
+    return say(
+        f"note.order_model_{choice.reason}", language, origins=whole(choice.origins, language),
+        default=digits(choice.crps[DEFAULT]), rival=digits(choice.crps[RIVAL]), gain=digits(choice.gain, True),
+        error=digits(choice.standard_error), clear=whole(CLEAR, language),
+    )  # fmt: skip
 
 
 def spend_and_frequency(facts: Facts, language: str = "en") -> str:

@@ -19,6 +19,7 @@ from ltvlab_utils.value.pace import Pace
 if TYPE_CHECKING:
     from ltvlab_utils.value.lapse import Factor
     from ltvlab_utils.value.movement import Movement
+    from ltvlab_utils.value.order_choice import OrderChoice
     from ltvlab_utils.value.renewal_hazard import RenewalHazard
 
 ORDER_MODELS = {"pareto_nbd": ParetoNBD, "mbg_nbd": MBGNBD}
@@ -53,7 +54,7 @@ class Choice:
 class Fits:
     """`orders` and `spend`: segment -> Choice; `renewals`: (segment, term class) -> Choice, which knows
     tenure alone and stands in where there is no `hazard`; `movement` of contracts, `lapse`: what the end of the last
-    contract does to orders; `card`: model_card rows."""
+    contract does to orders; `card`: model_card rows; `choice` of the order model, where the settings leave it open."""
 
     orders: dict[str, Choice] = field(default_factory=dict)
     spend: dict[str, Choice] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Fits:
     models: dict[tuple[str, str], object] = field(default_factory=dict)  # (name, segment) -> fit, usable or not
     pace: Pace | None = None
     drift: Drift | None = None
+    choice: OrderChoice | None = None
 
 
 def attempt(name: str, data: pd.DataFrame, weights: np.ndarray | None = None):

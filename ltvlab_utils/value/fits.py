@@ -10,6 +10,7 @@ from ltvlab_utils.models.second_opinion import second_opinion
 from ltvlab_utils.value import lapse, movement, renewal_hazard
 from ltvlab_utils.value.choice import ALL, ORDER_MODELS, Choice, Fits, attempt
 from ltvlab_utils.value.facts import Facts
+from ltvlab_utils.value.order_choice import AUTO, OrderChoice, named
 from ltvlab_utils.value.order_fits import fit_orders
 from ltvlab_utils.value.renewal_fits import ALIKE, fit_renewals
 from ltvlab_utils.value.spend_fits import fit_spend
@@ -17,12 +18,15 @@ from ltvlab_utils.value.spend_fits import fit_spend
 MIN_Q = 1.05  # draws of GammaGamma's q at or below 1 have no mean spend
 
 
-def fit(facts: Facts, settings, quick: bool = False) -> Fits:
-    """All models of a run. `settings.models.orders` names the order model that values rest on; both are on the card.
-    `quick` (for looks back): no likelihood fits beside, and draws of order parameters from their Laplace fit alone."""
+def fit(facts: Facts, settings, quick: bool = False, choice: OrderChoice | None = None) -> Fits:
+    """All models of a run. `settings.models.orders` names the order model that values rest on, or leaves it to the
+    `choice` of a look back; both are on the card. `quick` (for looks back): no likelihood fits beside, and draws of
+    order parameters from their Laplace fit alone."""
     fits = Fits()
     if len(facts.histories):
-        fit_orders(fits, facts, settings, quick)
+        fit_orders(fits, facts, settings, named(settings, choice), quick)
+        if settings.models.orders == AUTO and choice is not None:
+            fits.choice, fits.card = choice, fits.card + choice.card()
         spends = facts.histories if facts.spends is None else facts.spends
         fit_spend(fits, spends, facts.some_histories)
     if len(facts.renewals):

@@ -55,7 +55,8 @@ def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, dra
     turn = np.minimum(lapse, end)
     before = shared.clock.exposure(turn, draw)
     exposure = before + after * (shared.clock.exposure(end, draw) - before)
-    last = latent["lifetime"] * unit if by_order else np.full(shape, np.inf)
+    with np.errstate(over="ignore"):
+        last = latent["lifetime"] * unit if by_order else np.full(shape, np.inf)
     stop = np.minimum(exposure, last)
     number = rng.poisson(rate * (1 - dropout) * stop)
     k = getattr(choice.model, "k", 1)

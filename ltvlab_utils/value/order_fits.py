@@ -2,8 +2,9 @@
 
 Values rest on the posterior of the Pareto/CNBD-k (order_posterior), which always exists: with many customers it is the
 maximum-likelihood fit, with few it leans on the other segments and on the stated prior, and says how much. Where the
-settings name MBG/NBD, a segment rests on its own maximum-likelihood fit of that instead, if it is usable. Both
-maximum-likelihood fits stand on the card beside what is used, since those are what papers and lifetimes give.
+settings or the look back (order_choice) name MBG/NBD, a segment rests on its own maximum-likelihood fit of that
+instead, if it is usable. Both maximum-likelihood fits stand on the card beside what is used, since those are what
+papers and lifetimes give.
 """
 
 from __future__ import annotations
@@ -87,18 +88,18 @@ def _choice(posterior: Posterior, several: bool, unit: float) -> Choice:
     return Choice(name, model, rung, tuple(notes), posterior=posterior)
 
 
-def fit_orders(fits: Fits, facts: Facts, settings, quick: bool = False) -> None:
-    """Fits all order models and chooses."""
+def fit_orders(fits: Fits, facts: Facts, settings, named: str, quick: bool = False) -> None:
+    """Fits all order models; values rest on the `named` one."""
     h = facts.histories if facts.fitted is None else facts.fitted
     parts = dict(iter(h.groupby("model_segment", sort=True)))
     _posteriors(fits, h, facts, settings, not quick)
-    if quick and settings.models.orders == "pareto_nbd":
+    if quick and named == "pareto_nbd":
         return
     enough = {s: p for s, p in parts.items() if not _too_few(p)} if len(parts) > 1 else {}
     for segment, part in {**enough, (ALL if len(parts) > 1 else next(iter(parts))): h}.items():
         for name, (model, warning) in _likelihood_fits(part).items():
             fits.models[(name, segment)] = model
-            chosen = name == settings.models.orders != "pareto_nbd" and segment in parts and usable(model)
+            chosen = name == named != "pareto_nbd" and segment in parts and usable(model)
             if chosen:
                 fits.orders[segment] = Choice(name, model, "own")
             fits.card += fit_rows(name, segment, model, warning, hist.customers(part), chosen)
