@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ltvlab_utils.errors import Refused
+from ltvlab_utils.source_paths import checked_path, checked_sheet
 
 LineWord = Literal["sale", "return", "shipping", "fee", "discount", "tax"]
 # columns that a file may hold beside those of the contract, and from which contract columns are worked out
@@ -69,14 +70,22 @@ class FurtherLine(Strict):
 class Source(Strict):
     """One delivery of rows for one input table."""
 
-    path: str = Field(description="file or glob below data/<company>/, or package:NAME/FILE | | 01")
+    path: str = Field(
+        description="file, folder or glob below data/<company>/, package:NAME/FILE, or database:NAME/TABLE | | 01"
+    )
     name: str = Field("", description="name on reports; the path where empty | | 01")
     mapping: str = Field("", description="ready mapping of a product; own keys win over its keys | | 01")
-    format: Literal["csv", "text", "parquet"] = Field(
-        "csv", description="csv; text = columns split by blanks; parquet | | 01"
+    format: Literal["", "csv", "text", "parquet", "workbook"] = Field(
+        "",
+        description="csv; text = columns split by blanks; parquet; workbook (.xlsx, .xls, .ods); by the name of the "
+        "file where empty | | 01",
     )
-    encoding: str = Field("utf-8", description="encoding of a csv or text file | | 01")
-    delimiter: str = Field(",", description="delimiter of a csv file | | 01")
+    encoding: str = Field("", description="encoding of a csv or text file; looked at where empty | | 01")
+    delimiter: str = Field("", description="delimiter of a csv file; tab for .tsv, else a comma where empty | | 01")
+    sheet: str = Field("", description="sheet of a workbook; its first where empty | | 01")
+    skip: int = Field(
+        0, ge=0, le=1000, description="rows before the header row of a csv file or workbook, such as titles | rows | 01"
+    )
     header: list[str] = Field([], description="names of the columns where the file has no header row | | 01")
     columns: dict[str, str | list[str]] = Field(
         {},
@@ -130,13 +139,8 @@ class Source(Strict):
             )
         return form
 
-    @field_validator("path")
-    @classmethod
-    def _inside(cls, path: str) -> str:
-        parts = path.replace("\\", "/").removeprefix("package:").split("/")
-        if ".." in parts or path.startswith(("/", "~")) or (len(path) > 1 and path[1] == ":") or "\0" in path:
-            raise ValueError("must stay below the company's data folder (no .., no absolute path)")
-        return path
+    _path = field_validator("path")(checked_path)
+    _sheet = field_validator("sheet")(checked_sheet)
 
     @property
     def named(self) -> list[str]:

@@ -10,7 +10,7 @@ import ltvlab_utils
 PACKAGE = Path(ltvlab_utils.__file__).parent
 FLOORS = {
     0: "errors periods i18n",
-    1: "params source_keys tables",
+    1: "params source_keys source_paths tables",
     2: "histories kpis landing bridges models value backtest segments health allocation experiments sample",
     3: "sources store",
     4: "plots pages",

@@ -1,8 +1,8 @@
-"""Which files a company delivers: found below its data folder, never outside it, in a fixed order."""
+"""Which files and database tables a company delivers: files below its data folder, never outside it, in a fixed
+order."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import re
 from dataclasses import dataclass, field
@@ -10,16 +10,24 @@ from pathlib import Path
 
 from ltvlab_utils.errors import Refused, nearest
 from ltvlab_utils.params import Params, Source
+from ltvlab_utils.source_paths import DATABASE
+from ltvlab_utils.sources import databases
+from ltvlab_utils.sources.streams import PACKAGE, Look, look, where
 
-PACKAGE = "package:"
 TRUTH = ".truth"
+# by the end of a name; whatever else it is, is csv
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+FORMATS = {".parquet": "parquet", **dict.fromkeys(WORKBOOKS, "workbook")}
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of one source. Made by `mapping`: `origin` says where each column comes from, `further` the places of
-    the amount (and day) of each further line, `only` places and texts of the rows that are meant, `doubled` places of
-    columns that stand twice in the header."""
+    """One file, or one database table, of one source. `format`, `encoding` and `delimiter` are settled: what
+    company.yaml says, else what the file is. `path` of a database table is the Parquet file of the rows that were read.
+
+    Made by `mapping`: `origin` says where each column comes from, `further` the places of the amount (and day) of each
+    further line, `only` places and texts of the rows that are meant, `doubled` places of columns that stand twice.
+    """
 
     table: str
     source: str
@@ -29,6 +37,9 @@ class SourceFile:
     fingerprint: str
     bytes: int
     plain: bool
+    format: str
+    encoding: str
+    delimiter: str
     header: tuple[str, ...] = ()
     origin: dict[str, tuple[str, object]] = field(default_factory=dict)
     further: tuple[tuple[int, ...], ...] = ()
@@ -40,47 +51,63 @@ class SourceFile:
     @property
     def where(self) -> str:
         """The file as people know it."""
-        return self.file if self.file.startswith(PACKAGE) else f"data/{self.file}"
+        return where(self.file)
+
+
+def format_of(source: Source, path: Path) -> str:
+    """csv, text, parquet or workbook."""
+    return source.format or FORMATS.get(path.suffix.lower(), "csv")
+
+
+def _delimiter(source: Source, path: Path) -> str:
+    return source.delimiter or ("\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else ",")
 
 
 def find(params: Params, data_dir: Path) -> list[SourceFile]:
     """Every file of every source in the order of company.yaml, then by name. Raises Refused."""
     found: list[SourceFile] = []
     for table, sources in params.settings.sources.items():
-        seen: dict[Path, str] = {}
-        content: dict[str, str] = {}
+        seen: dict[tuple[Path, str], str] = {}
+        content: dict[tuple[str, str], str] = {}
         for number, source in enumerate(sources, 1):
             key = f"sources.{table}[{number}]"
             for shown, path in _paths(params.company, Path(data_dir), source, table, key):
-                if path in seen:
+                if source.sheet and path.suffix.lower() in WORKBOOKS:
+                    shown = f"{shown} [{source.sheet}]"
+                if (path, source.sheet) in seen:
                     raise Refused(
-                        f"{shown} is matched twice for the table {table}, by {seen[path]} and {key}: its rows would "
-                        "count twice. Make the paths in company.yaml exclusive."
+                        f"{shown} is matched twice for the table {table}, by {seen[path, source.sheet]} and {key}: "
+                        "its rows would count twice. Make the paths in company.yaml exclusive."
                     )
-                seen[path] = key
-                fingerprint, size, plain, rows = _look(path, shown)
-                if not size:
+                seen[path, source.sheet] = key
+                form = "parquet" if source.path.startswith(DATABASE) else format_of(source, path)
+                seen_as = look(path, shown, form in ("csv", "text"), source.encoding)
+                if seen_as.empty:
                     raise Refused(
-                        f"{_where(shown)} is empty (table {table}): export it again, or take {key} out of company.yaml."
+                        f"{where(shown)} is empty (table {table}): export it again, or take {key} out of company.yaml."
                     )
-                if rows and fingerprint in content:
+                same = content.setdefault((seen_as.content, source.sheet), shown)
+                if seen_as.rows and same != shown:
                     raise Refused(
-                        f"{_where(shown)} is the same, byte for byte, as {_where(content[fingerprint])}: its rows "
-                        f"would count twice in {table}. Remove one of the two."
+                        f"{where(shown)} is the same, byte for byte, as {where(same)}: its rows would count twice in "
+                        f"{table}. Remove one of the two."
                     )
-                content[fingerprint] = shown
-                found.append(
-                    SourceFile(table, source.name or source.path, shown, path, source, fingerprint, size, plain)
-                )
+                found.append(_settled(table, source, shown, path, form, seen_as))
     return found
 
 
-def _where(shown: str) -> str:
-    return shown if shown.startswith(PACKAGE) else f"data/{shown}"
+def _settled(table: str, source: Source, shown: str, path: Path, form: str, seen: Look) -> SourceFile:
+    fingerprint = databases.fingerprint(path) if source.path.startswith(DATABASE) else seen.fingerprint
+    return SourceFile(
+        table, source.name or source.path, shown, path, source, fingerprint, seen.bytes, seen.plain, form,
+        seen.encoding, _delimiter(source, path),
+    )  # fmt: skip
 
 
 def _paths(company: str, data_dir: Path, source: Source, table: str, key: str) -> list[tuple[str, Path]]:
     """The files of a source: how reports call them, and their real path."""
+    if source.path.startswith(DATABASE):
+        return [(source.path, databases.fetched(source.path, key))]
     if source.path.startswith(PACKAGE):
         return [_package_file(source.path, key)]
     root = data_dir.resolve()
@@ -128,25 +155,3 @@ def _package_file(path: str, key: str) -> tuple[str, Path]:
     if not real.is_relative_to(home) or not real.is_file():
         raise Refused(f'{key}: the package "{name}" has no file "{inner}".')
     return path, real
-
-
-def _look(path: Path, shown: str) -> tuple[str, int, bool, bool]:
-    """SHA-256, size (0 = nothing but blanks), whether lines are plain (no blank line, NUL or bare CR), and whether
-    anything follows the first line."""
-    digest, size, odd, tail = hashlib.sha256(), 0, False, b"\n"
-    header = content = rows = False
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 22):
-                if chunk.endswith(b"\r"):
-                    chunk += file.read(1)
-                digest.update(chunk)
-                size += len(chunk)
-                odd = odd or re.search(rb"\r(?!\n)|\n\r?\n|\x00", tail + chunk) is not None
-                content = content or bool(chunk.removeprefix(b"\xef\xbb\xbf").strip())
-                after = chunk if header else chunk.partition(b"\n")[2]
-                header, rows = header or b"\n" in chunk, rows or bool(after.strip())
-                tail = chunk[-2:]
-    except OSError as error:
-        raise Refused(f"{_where(shown)} cannot be read: {error.strerror or error}.") from None
-    return digest.hexdigest(), size if content else 0, not odd, rows

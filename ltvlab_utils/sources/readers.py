@@ -1,13 +1,14 @@
 """Files as they are: every cell as text, every row with the number that a spreadsheet shows (the header is row 1).
 
-DuckDB reads plain UTF-8 csv itself, strictly. Whatever else comes (other encodings, blank lines, columns split by
-blanks), and whatever DuckDB refuses, goes through Python, whose sentence names the file and the line.
+DuckDB reads plain UTF-8 csv itself, strictly, packed or not. Whatever else comes (other encodings, blank lines, rows
+before the header, columns split by blanks), and whatever DuckDB refuses, goes through Python, whose sentence names the
+file and the line. Memory is a batch of rows or, in a file without line ends, LONGEST characters.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
+import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,24 +18,35 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ltvlab_utils.errors import Refused, nearest
+from ltvlab_utils.errors import Refused
+from ltvlab_utils.sources import workbooks
 from ltvlab_utils.sources.files import SourceFile
+from ltvlab_utils.sources.streams import is_packed, not_decoded, opened
 
 BATCH = 50_000
-GUESSES = ("utf-8", "cp932", "euc_jp", "utf-16")
+LONGEST = 2_000_000  # characters of a row: as much as DuckDB takes
+WIDEST = 16_384  # columns: as many as a spreadsheet has
 BOM = "\ufeff"
 
 
 def read_header(file: SourceFile) -> tuple[str, ...]:
     """Names of the columns without the blanks around them. Raises Refused."""
-    given, form = file.settings.header, file.settings.format
-    if form == "parquet":
+    given = file.settings.header
+    if file.format == "parquet":
         return tuple(_parquet_schema(file).names)
-    first = next(_records(file), (1, []))[1]
+    number, first = next(_rows(file), (1 + file.settings.skip, []))
+    if len(first) > WIDEST:
+        raise Refused(
+            f"{file.where}, row {number}: {len(first):,} columns, more than the {WIDEST:,} of a spreadsheet: the line "
+            "ends may be lost. Export it again."
+        )
+    if file.format == "workbook":  # it is as wide as its widest row, and no cell is written where nothing stands
+        first = _without_tail(first)
+        first += [""] * (len(given) - len(first))
     if given:
         if len(given) != len(first):
             raise Refused(
-                f"{file.where}, line 1: {len(first)} columns, but company.yaml names {len(given)} in `header` "
+                f"{file.where}, line {number}: {len(first)} columns, but company.yaml names {len(given)} in `header` "
                 f"({', '.join(given[:6])}). Correct the list."
             )
         return tuple(n.strip() for n in given)
@@ -44,14 +56,23 @@ def read_header(file: SourceFile) -> tuple[str, ...]:
 def load(connection: ibis.BaseBackend, file: SourceFile) -> ir.Table:
     """A temporary table of the engine: row_no and c0, c1, … as text, one column for each of the header."""
     name = ibis.util.gen_name("ltvlab_raw")
-    if file.settings.format == "parquet":
+    if file.format == "parquet":
         _load_parquet(connection, file, name)
+    elif file.format == "workbook":
+        _load_workbook(connection, file, name)
     elif not (_is_plain(file) and _load_plain(connection, file, name)):
         with tempfile.TemporaryDirectory(prefix="ltvlab-") as folder:
             part = Path(folder) / "rows.parquet"
             _write_rows(file, part)
             _run(connection, f"CREATE TEMP TABLE {name} AS SELECT * FROM read_parquet({_quoted(part)})")
     return connection.table(name)
+
+
+def _rows(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
+    """Row number and cells of every row that is neither blank nor skipped, the header row included."""
+    if file.format == "workbook":
+        return _sheet(file)
+    return (row for row in _records(file) if row[0] > file.settings.skip)
 
 
 def _quoted(text: object) -> str:
@@ -65,34 +86,22 @@ def _run(connection: ibis.BaseBackend, sql: str) -> None:
 # --- csv and text -----------------------------------------------------------------------------------------------------
 
 
-def _encoding(file: SourceFile) -> str:
-    """Python's name of the encoding; a byte order mark says more than company.yaml."""
-    wanted = file.settings.encoding
-    try:
-        name = codecs.lookup(wanted).name
-    except LookupError:
-        raise Refused(
-            f'{file.where}: no encoding is called "{wanted}".{nearest(wanted, [*GUESSES, "shift_jis"])}'
-        ) from None
-    with file.path.open("rb") as start:
-        has_mark = start.read(3) == codecs.BOM_UTF8
-    return "utf-8-sig" if has_mark or name == "utf-8" else name
-
-
 def _is_plain(file: SourceFile) -> bool:
     special = any(c in str(file.path) for c in "*?[")  # DuckDB would take them for a pattern
     one = len(file.header) > 1  # an empty value alone on its line is a blank line
-    return file.settings.format == "csv" and file.plain and one and not special and _encoding(file) == "utf-8-sig"
+    as_utf8 = file.format == "csv" and file.plain and file.encoding == "utf-8-sig"
+    return as_utf8 and one and not special and not file.settings.skip
 
 
 def _load_plain(connection: ibis.BaseBackend, file: SourceFile, name: str) -> bool:
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(file.header)))
     first = 1 if file.settings.header else 2
+    packed = "gzip" if is_packed(file.path) else "none"
     sql = (
         f"CREATE TEMP TABLE {name} AS SELECT row_number() OVER () + {first - 1} AS row_no, * FROM read_csv("
-        f"{_quoted(file.path)}, auto_detect = false, delim = {_quoted(file.settings.delimiter)}, quote = '\"', "
+        f"{_quoted(file.path)}, auto_detect = false, delim = {_quoted(file.delimiter)}, quote = '\"', "
         f"escape = '\"', header = {str(not file.settings.header).lower()}, strict_mode = true, "
-        f"columns = {{{columns}}})"
+        f"compression = '{packed}', columns = {{{columns}}})"
     )
     try:
         _run(connection, sql)
@@ -101,47 +110,50 @@ def _load_plain(connection: ibis.BaseBackend, file: SourceFile, name: str) -> bo
     return True
 
 
-def _lines(file: SourceFile) -> Iterator[str]:
-    encoding = _encoding(file)
-    try:
-        with file.path.open(encoding=encoding, newline="") as text:
-            yield from text
-    except UnicodeError:
-        raise Refused(_not_decoded(file, encoding)) from None
+class _Lines:
+    """Lines of a text file, refused where a row (which may run over lines in quotes) grows too long or holds NUL."""
 
+    def __init__(self, file: SourceFile) -> None:
+        self.file, self.line, self.pending = file, 0, 0
 
-def _not_decoded(file: SourceFile, encoding: str) -> str:
-    data, works = file.path.read_bytes(), []
-    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # the mark of UTF-16
-    for guess in GUESSES[::-1] if marked else GUESSES:
+    def __iter__(self) -> Iterator[str]:
+        file = self.file
         try:
-            if guess == "utf-16" or "\0" not in data.decode(guess):
-                data.decode(guess)
-                works.append(guess)
+            with opened(file.path, file.file) as raw, io.TextIOWrapper(raw, encoding=file.encoding, newline="") as text:
+                while line := text.readline(LONGEST + 1):
+                    self.line += 1
+                    self.pending += len(line)
+                    if self.pending > LONGEST:
+                        raise Refused(
+                            f"{file.where}, line {self.line}: a row of more than {LONGEST:,} characters. The line ends "
+                            "may be lost, or a quote is not closed: export it again."
+                        )
+                    if "\0" in line:
+                        raise Refused(
+                            f"{file.where}, line {self.line}: holds NUL bytes, which no text does: it may be damaged, "
+                            "packed, or UTF-16 without its mark (then set `encoding: utf-16-le`). Export it again."
+                        )
+                    yield line
         except UnicodeError:
-            continue
-    try:
-        data.decode(encoding)
-        line = 1
-    except UnicodeError as error:
-        line = data[: getattr(error, "start", 0)].count(b"\n") + 1
-    hint = f" It reads as {works[0]}: set `encoding: {works[0]}` at this source." if works else " Export it as UTF-8."
-    return f"{file.where}, line {line}: not {file.settings.encoding}.{hint}"
+            raise Refused(not_decoded(file.path, file.file, file.encoding, file.settings.encoding)) from None
 
 
 def _records(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
-    """Row number and cells of every row that is not blank, the header row included."""
-    if file.settings.format == "text":
-        for number, line in enumerate(_lines(file), 1):
+    """Row number and cells of every row of a text that is not blank."""
+    lines = _Lines(file)
+    if file.format == "text":
+        for number, line in enumerate(lines, 1):
+            lines.pending = 0
             cells = line.strip(" \t\r\n\x1a" + BOM).split()
             if cells:
                 yield number, cells
         return
-    if len(file.settings.delimiter) != 1:
-        raise Refused(f'{file.where}: delimiter is "{file.settings.delimiter}", but must be one character.')
-    reader = csv.reader(_lines(file), delimiter=file.settings.delimiter, strict=True)
+    if len(file.delimiter) != 1 or file.delimiter in '"\r\n\0':
+        raise Refused(f'{file.where}: delimiter is "{file.delimiter}", but must be one character, and no quote.')
+    reader = csv.reader(lines, delimiter=file.delimiter, strict=True)
     try:
         for number, cells in enumerate(reader, 1):
+            lines.pending = 0
             if any(c.strip(" \t\x1a") for c in cells) or len(cells) > 1:
                 yield number, cells
     except csv.Error as error:
@@ -153,7 +165,7 @@ def _records(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
 def _write_rows(file: SourceFile, part: Path) -> None:
     width = len(file.header)
     schema = pa.schema([("row_no", pa.int64()), *((f"c{i}", pa.string()) for i in range(width))])
-    records = _records(file)
+    records = _rows(file)
     if not file.settings.header:
         next(records, None)
     with pq.ParquetWriter(part, schema) as out:
@@ -171,7 +183,7 @@ def _write_rows(file: SourceFile, part: Path) -> None:
                 what = "header" if not file.settings.header else "list `header` of company.yaml"
                 raise Refused(
                     f"{file.where}, row {number}: {len(cells)} columns, but the {what} has {width}. A value may hold "
-                    f'the delimiter "{file.settings.delimiter}" without quotes: export it again.'
+                    f'the delimiter "{file.delimiter}" without quotes: export it again.'
                 )
             numbers.append(number)
             rows.append(cells)
@@ -203,3 +215,31 @@ def _load_parquet(connection: ibis.BaseBackend, file: SourceFile, name: str) -> 
         _run(connection, f"CREATE TEMP TABLE {name} AS {sql}")
     except Exception as error:
         raise Refused(f"{file.where} cannot be read as Parquet: {str(error).splitlines()[0][:120]}.") from None
+
+
+# --- workbooks --------------------------------------------------------------------------------------------------------
+
+
+def _sheet(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
+    """Row number and cells of the rows of a sheet below the skipped ones; only the first batch is read for a header."""
+    with pq.ParquetFile(workbooks.converted(file)) as sheet:
+        for batch in sheet.iter_batches(batch_size=2_000):
+            for row in batch.filter(pa.compute.greater(batch["row_no"], file.settings.skip)).to_pylist():
+                number, *cells = row.values()
+                yield number, [c or "" for c in cells]
+
+
+def _without_tail(cells: list[str]) -> list[str]:
+    """The cells up to the last that is not blank."""
+    last = max((i for i, c in enumerate(cells, 1) if c.strip()), default=0)
+    return cells[:last]
+
+
+def _load_workbook(connection: ibis.BaseBackend, file: SourceFile, name: str) -> None:
+    first = next((number for number, _ in _sheet(file)), 0)
+    start = file.settings.skip if file.settings.header else first
+    sheet = workbooks.converted(file)
+    width = len(pq.read_schema(sheet)) - 1
+    cells = [f"c{i}" if i < width else f"NULL::VARCHAR AS c{i}" for i in range(len(file.header))]
+    sql = f"SELECT {', '.join(['row_no', *cells])} FROM read_parquet({_quoted(sheet)}) WHERE row_no > {start}"
+    _run(connection, f"CREATE TEMP TABLE {name} AS {sql}")
