@@ -180,7 +180,7 @@ def test_show_contract_prints_grain_units_and_meaning(say):
 
 def test_check_says_what_is_missing_and_what_it_would_unlock(workspace, say):
     status, out, _ = say("check", "small")
-    assert status == 0 and "orders.csv" in out and "Ready: ltvlab run small PERIOD" in out
+    assert status == 0 and "orders.csv" in out and "Ready: ltvlab run small 2025-01" in out
     assert "  contract_terms: renewal rates" in out and "order_lines.cost_amount" not in out
     header = "order_id,line_no,customer_id,ordered_at,quantity,net_amount\n"
     (workspace / "data/small/orders.csv").write_text(header + "a,1,b,2025-01-01,1,5\n")
