@@ -9,10 +9,7 @@ import pandas as pd
 import pytest
 
 from ltvlab_utils import cli, store
-from ltvlab_utils.cli import init
 from ltvlab_utils.cli.show import _print_table
-from ltvlab_utils.params import resolve
-from ltvlab_utils.periods import Period
 from ltvlab_utils.store import publish
 from ltvlab_utils.tables import contract_of
 from tests.stubs import ltvlab, state
@@ -183,7 +180,7 @@ def test_show_contract_prints_grain_units_and_meaning(say):
 
 def test_check_says_what_is_missing_and_what_it_would_unlock(workspace, say):
     status, out, _ = say("check", "small")
-    assert status == 0 and "orders.csv" in out and "Ready: ltvlab run small PERIOD" in out
+    assert status == 0 and "orders.csv" in out and "Ready: ltvlab run small 2025-01" in out
     assert "  contract_terms: renewal rates" in out and "order_lines.cost_amount" not in out
     header = "order_id,line_no,customer_id,ordered_at,quantity,net_amount\n"
     (workspace / "data/small/orders.csv").write_text(header + "a,1,b,2025-01-01,1,5\n")
@@ -194,92 +191,6 @@ def test_check_says_what_is_missing_and_what_it_would_unlock(workspace, say):
     (workspace / "params/small/2025-05.yaml").rename(workspace / "params/small/may.yaml")
     assert "a period file is called YYYY-MM.yaml" in say("check", "small")[2]
     assert not list((workspace / "reports").iterdir())
-
-
-# --- init ------------------------------------------------------------------------------------------------------------
-
-JAPANESE = "受注番号,得意先コード,得意先名,受注日,商品コード,数量,金額,原価\nA1,T01,㈱見本,2025/06/01,P1,2,1000,600\n"
-
-
-def test_init_reads_a_japanese_export_and_its_proposal_is_valid(workspace, say):
-    file = workspace / "data" / "acme" / "受注.csv"
-    file.parent.mkdir()
-    file.write_bytes(JAPANESE.encode("cp932"))
-    before = file.read_bytes()
-    status, out, _ = say("init", "acme", "--orders", str(file))
-    assert status == 0 and "Put" not in out and "order_lines.line_no: no column found" in out
-    text = (workspace / "params/acme/company.yaml").read_text()
-    settings = resolve("acme", "2025-06", text).settings
-    [source] = settings.sources["order_lines"]
-    assert (source.path, source.encoding, settings.value_basis) == ("受注.csv", "cp932", "gross_profit")
-    assert source.columns == {
-        "order_id": "受注番号", "customer_id": "得意先コード", "ordered_at": "受注日", "net_amount": "金額",
-        "quantity": "数量", "cost_amount": "原価", "product_id": "商品コード",
-    }  # fmt: skip
-    assert source.constants == {"status": "confirmed", "kind": "sale"}
-    assert file.read_bytes() == before
-    status = say("init", "acme", "--orders", str(file))[0]
-    assert status == 2 and (workspace / "params/acme/company.yaml").read_text() == text, "never overwritten"
-
-
-def test_init_says_where_to_put_a_file_and_asks_about_dates(workspace, say, tmp_path):
-    file = tmp_path / "orders export.csv"
-    file.write_text(
-        "InvoiceNo;StockCode;Quantity;InvoiceDate;UnitPrice;CustomerID;Line Total\n1;a;2;12/1/2010 8:26;3;17850;6\n"
-    )
-    status, out, _ = say("init", "acme", "--orders", str(file))
-    assert status == 0 and "Put orders export.csv into " in out and 'dates look like "12/1/2010 8:26"' in out
-    settings = resolve("acme", "2025-06", (workspace / "params/acme/company.yaml").read_text()).settings
-    [source] = settings.sources["order_lines"]
-    assert (source.path, source.delimiter, settings.value_basis) == ("orders export.csv", ";", "revenue")
-    assert source.columns["customer_id"] == "CustomerID" and source.columns["net_amount"] == "Line Total"
-
-
-def test_init_leads_to_a_company_that_check_accepts(workspace, say):
-    file = workspace / "data" / "acme" / "orders.csv"
-    file.parent.mkdir()
-    file.write_text("order_id,line_no,customer_id,ordered_at,quantity,net_amount\nA1,1,alpha,2025-01-10,1,1000\n")
-    assert say("init", "acme", "--orders", str(file))[0] == 0
-    assert "?" not in "".join(
-        line for line in (workspace / "params/acme/company.yaml").read_text().splitlines() if "        " in line
-    ), "columns of the contract's own names are no guesses"
-    assert say("check", "acme")[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [(b"", "is empty"), (b"a\0b\0", "is no text file"), (b"nothing here\n", "only one column"),
-     (b"a,b\n\x81\x00,\xff\xff\n", "encoding is none of")],
-)  # fmt: skip
-def test_init_refuses_what_is_no_csv(workspace, say, tmp_path, content, sentence):
-    file = tmp_path / "x.csv"
-    file.write_bytes(content if b"\x81" not in content else b"a,b\n\x81,\xff\xff\n")
-    status, _, err = say("init", "acme", "--orders", str(file))
-    assert status == 2 and sentence in err and not (workspace / "params" / "acme").exists()
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        # EC-CUBE, Shopify and Online Retail as their exports name columns
-        ("注文ID,注文番号,注文日,会員ID,会社名,商品コード,数量", ("注文番号", "会員ID", "注文日")),
-        ("Name,Email,Created at,Lineitem quantity,Lineitem sku,Total", ("Name", "Email", "Created at")),
-        ("InvoiceNo,StockCode,Quantity,InvoiceDate,CustomerID", ("InvoiceNo", "CustomerID", "InvoiceDate")),
-    ],
-)
-def test_init_guesses_columns_of_known_exports(header, expected):
-    found = init.guess("order_lines", header.split(","))
-    assert (found["order_id"], found["customer_id"], found["ordered_at"]) == expected
-    assert len(set(found.values())) == len(found), "a column serves once"
-
-
-@pytest.mark.parametrize(
-    "name", ["plain", "受注日", "a: b", "#x", "yes", "null", "'q'", 'say "x"', "1,2", "- a", "No.", "*a"]
-)
-def test_init_writes_column_names_that_yaml_reads_back(name):
-    text = f"sources: {{order_lines: [{{path: a.csv, columns: {{order_id: {init._yaml(name)}}}}}]}}"
-    settings = resolve("x", str(Period(2025, 6)), text).settings
-    assert settings.sources["order_lines"][0].columns["order_id"] == name
 
 
 def test_importing_the_command_loads_no_heavy_library(workspace):

@@ -5,6 +5,7 @@ The truth of each file is computed here from the rows that the test writes; the 
 
 import gzip
 import io
+import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from ltvlab_utils import cli, sources, store
 from ltvlab_utils.cli import init
 from ltvlab_utils.errors import Refused
-from ltvlab_utils.sources import formats, place, proposal_text, trial
+from ltvlab_utils.sources import formats, place, proposal_text, ready, trial
 from ltvlab_utils.sources.guess import guess
 from ltvlab_utils.sources.look import Look, look
 from ltvlab_utils.sources.propose import propose
@@ -387,6 +388,38 @@ def test_a_folder_without_tables_and_no_file_at_all(workspace, say, tmp_path):
     assert status == 2 and "folder without a table" in err and "photo.png" in err
     status, _, err = say("init", "acme")
     assert status == 2 and "Name at least one file" in err
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+PAGES = Path(__file__).resolve().parents[1] / "docs" / "mappings"
+
+
+def test_every_ready_mapping_has_a_page_and_a_row_that_tell_what_it_feeds():
+    pages = {file.stem: file.read_text(encoding="utf-8") for file in PAGES.glob("*.md") if file.stem != "README"}
+    told = {}
+    for name, text in pages.items():
+        [line] = [line for line in text.splitlines() if line.startswith("Ready mapping: ")]
+        for mapping in re.findall(r"`(\w+)`", line):
+            assert mapping not in told, f"{mapping} has two pages"
+            told[mapping] = name
+        for heading in ("## Export", "## Columns that are needed", "## What the export does not hold"):
+            assert heading in text, f"{name}.md lacks {heading}"
+        assert all(f"ltvlab {verb} acme" in text for verb in ("init", "check", "run")), f"{name}.md: three commands"
+    assert set(told) == set(ready.names())
+    rows = re.findall(
+        r"\| \[.+?\]\((\w+)\.md\) \| .+? \| `(\w+)` \| (.+?) \|", (PAGES / "README.md").read_text("utf-8")
+    )
+    assert {mapping: page for page, mapping, _ in rows} == told
+    for _, mapping, feeds in rows:
+        assert set(feeds.split(", ")) == set(ready.read(mapping).sources), mapping
+
+
+def test_pages_name_options_that_init_has(say):
+    known = set(re.findall(r"--[a-z-]+", say("init", "--help")[1]))
+    for file in (*PAGES.glob("*.md"), PAGES.parents[1] / "README.md", PAGES.parents[1] / "README.ja.md"):
+        for line in re.findall(r"ltvlab init .*", file.read_text(encoding="utf-8")):
+            assert set(re.findall(r"--[a-z-]+", line)) <= known, file.name
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------

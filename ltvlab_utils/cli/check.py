@@ -99,9 +99,11 @@ def _content(params, folder, period: str) -> str:
     for column in ("table", "rows read", "accepted", "refused", "without customer", "customers", "from", "to"):
         made.add_column(column, justify="left" if column in ("table", "from", "to") else "right")
     for name, rows in report.groupby("table_name", sort=False):
-        sums = rows[["rows_read", "rows_accepted", "rows_rejected", "rows_without_customer"]].sum()
-        held = covered[name]
-        made.add_row(*(output.cell(v) for v in (name, *sums.tolist(), held.customers, held.first, held.last)))
+        read, accepted, rejected, guests = (
+            int(rows[f"rows_{what}"].sum()) for what in ("read", "accepted", "rejected", "without_customer")
+        )
+        held, counts = covered[name], (read, accepted, rejected - guests, guests)
+        made.add_row(*(output.cell(v) for v in (name, *counts, held.customers, held.first, held.last)))
     _print(made)
     for name, held in covered.items():
         if held.by_year:

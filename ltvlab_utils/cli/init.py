@@ -74,7 +74,7 @@ def init(
     if not orders and not contracts:
         raise Refused("Name at least one file of orders or contracts: --orders FILE or --contracts FILE.")
     files = {table: [f for name in names for f in place.files_of(name)] for table, names in given.items() if names}
-    folders = [f for names in given.values() for name in names or () if (f := Path(name).expanduser()).is_dir()]
+    folders = [f for names in given.values() for name in names or () if (f := place.path_from(name)).is_dir()]
     looks = {table: [look.look(file) for file in own] for table, own in files.items()}
     home = layout.data_root() / company
     placed = place.names([file for own in files.values() for file in own], folders, home)

@@ -24,9 +24,10 @@ FORMATS = {".parquet": "parquet", **dict.fromkeys(WORKBOOKS, "workbook")}
 class SourceFile:
     """One file, or one database table, of one source. `format`, `encoding` and `delimiter` are settled: what
     company.yaml says, else what the file is. `path` of a database table is the Parquet file of the rows that were read.
+
     Made by `mapping`: `origin` says where each column comes from, `further` the places of the amount (and day) of each
-    further line, `only` places and texts of the rows that are meant, `doubled` places of columns that stand twice in
-    the header."""
+    further line, `only` places and texts of the rows that are meant, `doubled` places of columns that stand twice.
+    """
 
     table: str
     source: str

@@ -88,7 +88,7 @@ def look(path: Path) -> Look:
         if kind == "parquet":
             return _parquet(path)
         if kind in ("xlsx", "xls", "ods"):
-            return _workbook(path, kind)
+            return _workbook(path)
         return _text(path, kind == "gz")
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -248,24 +248,23 @@ def _table(path: Path, text: str) -> tuple[str, list[list[str]]]:
 # --- workbooks and Parquet --------------------------------------------------------------------------------------------
 
 
-def _workbook(path: Path, kind: str) -> Look:
+def _workbook(path: Path) -> Look:
     """The first sheet that holds a table; the other sheets are named."""
     names = workbooks.sheet_names(path, str(path))
     problem = Refused(f"{path.name} has no sheet with a table: {EXPORT}.")
     for sheet in names:
-        rows = _sheet_rows(path, sheet)
+        rows, further, count = _sheet_rows(path, sheet)
         try:
             header_row, header = _header(path, rows)
         except Refused as error:
             problem = error
             continue
         header = tuple(_trimmed(list(header)))
-        body = [r for r in rows[header_row:] if r]
-        sample = _spread(body)
+        sample = _spread([r for r in rows[header_row:] if r]) + further
         padded = tuple(tuple((*r, *[""] * len(header))[: len(header)]) for r in sample)
         return Look(
             path, "workbook", header, padded, sheet=sheet, sheets=tuple(names), header_row=header_row,
-            whole=len(body) <= HEAD_ROWS,
+            whole=count <= HEAD_ROWS,
         )  # fmt: skip
     raise problem
 
@@ -286,17 +285,30 @@ def _parquet(path: Path) -> Look:
     return Look(path, "parquet", names, tuple(zip(*cells, strict=True)), whole=whole)
 
 
-def _sheet_rows(path: Path, sheet: str) -> list[list[str]]:
-    """Rows of a sheet as the spreadsheet numbers them, a blank one as an empty list."""
+def _sheet_rows(path: Path, sheet: str) -> tuple[list[list[str]], list[list[str]], int]:
+    """The first rows as the spreadsheet numbers them, a blank one as an empty list; rows from further on; how many
+    there are."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(workbooks.sheet_of(path, sheet, str(path)))
-    numbers = table.column("row_no").to_pylist()
-    cells = zip(*(_as_text(c) for c in table.columns[1:]), strict=True)
-    rows: list[list[str]] = [[] for _ in range(max(numbers, default=0))]
-    for number, row in zip(numbers, cells, strict=True):
-        rows[number - 1] = list(row)
-    return rows
+    with pq.ParquetFile(workbooks.sheet_of(path, sheet, str(path))) as file:
+        groups, count = file.num_row_groups, file.metadata.num_rows
+        if not count:
+            return [], [], 0
+        first = file.read_row_group(0)
+        head = first.slice(0, 2 * HEAD_ROWS)
+        ends = [first.slice(2 * HEAD_ROWS)] if groups == 1 else []
+        places = sorted({max(1, groups * i // PIECES - 1) for i in range(1, PIECES + 1)}) if groups > 1 else []
+        ends += [file.read_row_group(place) for place in places]
+    rows: list[list[str]] = []
+    for number, row in zip(head.column("row_no").to_pylist(), _texts(head), strict=True):
+        rows += [[]] * (number - 1 - len(rows)) if number - len(rows) < 2 * HEAD_ROWS else []
+        rows.append(row)
+    further = [row for end in ends for row in _texts(end.slice(max(0, end.num_rows - PIECE_ROWS)))]
+    return rows, further, count
+
+
+def _texts(table) -> list[list[str]]:
+    return [list(row) for row in zip(*(_as_text(c) for c in table.columns[1:]), strict=True)]
 
 
 def _as_text(column) -> list[str]:

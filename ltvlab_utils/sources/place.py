@@ -14,9 +14,17 @@ from ltvlab_utils.errors import Refused
 SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".xlsx", ".xlsm", ".xls", ".ods", ".parquet")
 
 
+def path_from(given: str) -> Path:
+    """The path that a person wrote; ~ is the home folder where there is one."""
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        return Path(given)
+
+
 def files_of(given: str) -> list[Path]:
     """The files that a person named: one file, or every table in a folder. Raises Refused."""
-    path = Path(given).expanduser()
+    path = path_from(given)
     try:
         if not path.is_dir():
             return [path]

@@ -42,7 +42,7 @@ def text_of(
     lines.append(f"language: {'ja' if proposal.japanese else 'en'}")
     lines += _value(proposal, margin)
     if guests > 0:
-        lines.append(f"limits: {{rejected_share: {guests:g}}}  # rows without a customer are set apart: see sources")
+        lines.append(f"limits: {{rejected_share: {guests:g}}}  # many rows have no customer: they are set apart")
     lines.append("sources:")
     for table in proposal.tables():
         lines.append(f"  {table}:")
