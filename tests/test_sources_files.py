@@ -159,7 +159,6 @@ def test_a_package_path_stays_inside_its_package(tmp_path):
     [
         ("date_basis: invoiced", "date_basis invoiced"),
         ("customer_key: parent", "customer_key parent"),
-        ("tax: {basis: included, rounding: up}", "tax.rounding up"),
         ("tax: {basis: included}", "tax_rate"),
     ],
 )

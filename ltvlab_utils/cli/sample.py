@@ -22,8 +22,8 @@ def sample(
     world: Annotated[str | None, typer.Option(help="misspecified (as in life) or home (as the models assume).")] = None,
     lines: Annotated[int | None, typer.Option(min=1, help="Order lines of a company above 50,000 customers.")] = None,
     paths: Annotated[int, typer.Option(min=0, max=10**6, help="Futures a customer, for the truth; 0 = none.")] = 2000,
-    also: Annotated[list[str] | None, typer.Option(help="Write the extracts as well as csv, parquet, xlsx, eccube or "
-                                                         "shopify, below data/NAME/exports/.")] = None,
+    also: Annotated[list[str] | None, typer.Option(help="Write the extracts as well as csv, parquet, xlsx, eccube, "
+                                                         "shopify or uriage, below data/NAME/exports/.")] = None,
 ) -> None:  # fmt: skip
     """Make a generated company whose truth is known: extracts, truth (data/.truth/NAME/) and parameters.
 

@@ -142,15 +142,18 @@ def meant(raw: ir.Table, file: SourceFile) -> ir.Table:
     return raw
 
 
-def prepared(raw: ir.Table, file: SourceFile) -> ir.Table:
-    """The rows with what stands on the first line of an order alone carried to its further lines, and `first_`, true on
-    the first row of an order, where amounts of the order are lines of their own."""
+def prepared(raw: ir.Table, file: SourceFile, taxed: bool) -> ir.Table:
+    """The rows with what stands on the first line of an order alone carried to its further lines, order_, their order,
+    and first_, true on the first row of an order: where amounts of the order are lines of their own, or tax is taken
+    off."""
     settings = file.settings
-    if not (settings.fill_down or file.further or has(file, "goods_amount")):
+    if not (settings.fill_down or file.further or taxed or has(file, "goods_amount")):
         return raw
-    order = ibis.coalesce(*(parse.stripped(raw[f"c{i}"]) for i in file.origin["order_id"][1]))
     # a row without an order is an order of its own
-    rows = raw.mutate(order_=ibis.coalesce(order, ibis.literal("\0") + raw.row_no.cast("string")))
+    order = ibis.literal("\0") + raw.row_no.cast("string")
+    if places := _places(file, "order_id"):
+        order = ibis.coalesce(*(parse.stripped(raw[f"c{i}"]) for i in places), order)
+    rows = raw.mutate(order_=order)
     places = {i for name in settings.fill_down if has(file, name) for i in _places(file, name)}
     whole = ibis.window(group_by=rows.order_, order_by=rows.row_no, preceding=None, following=None)
     changes = {}

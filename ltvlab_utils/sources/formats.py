@@ -10,7 +10,7 @@ contract. Equal frames give equal bytes in every form.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -23,12 +23,14 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.writer.excel import ExcelWriter
 
 from ltvlab_utils.errors import Refused, nearest
-from ltvlab_utils.sources import formats_shop
+from ltvlab_utils.sources import formats_ledger, formats_shop
+from ltvlab_utils.sources.formats_ledger import LEDGER
 from ltvlab_utils.sources.formats_shop import csv_text
 from ltvlab_utils.tables import CONTRACTS
 
-FORMS = ("csv", "parquet", "xlsx", "eccube", "shopify")
+FORMS = ("csv", "parquet", "xlsx", "eccube", "shopify", "uriage")
 WORKBOOK = "company.xlsx"
+LEDGER_BOOK = f"{LEDGER}.xlsx"
 SHEET_ROWS = 1_048_576
 CELL_CHARACTERS = 32_767
 STAMPED = datetime(2000, 1, 1)  # of every workbook, so that equal content is equal bytes
@@ -53,6 +55,8 @@ def write(frames: Mapping[str, pd.DataFrame], folder: str | Path, form: str) -> 
     eccube   order.csv and customer.csv of EC-CUBE 4, see `formats_shop.eccube`.
     shopify  orders_export.csv, see `formats_shop.shopify`.
 
+    uriage   売上明細.xlsx, see `formats_ledger.uriage`.
+
     The two shops hold orders and customers alone: the other tables stay with the other systems of the company, as do
     cost and consent. Raises Refused for an unknown form or table, and for what the form cannot hold.
     """
@@ -66,6 +70,12 @@ def write(frames: Mapping[str, pd.DataFrame], folder: str | Path, form: str) -> 
     if form == "xlsx":
         _replace(home / WORKBOOK, lambda file: _workbook(frames, file))
         return Written([WORKBOOK])
+    if form == "uriage":
+        ledger = formats_ledger.uriage(frames)
+        _replace(home / LEDGER_BOOK, lambda file: _workbook({LEDGER: ledger.rows}, file, ledger.titles))
+        written = Written([LEDGER_BOOK])
+        written.left_out, written.left_out_amount = ledger.left_out, ledger.left_out_amount
+        return written
     if form in ("eccube", "shopify"):
         export = formats_shop.eccube(frames) if form == "eccube" else formats_shop.shopify(frames)
         files = export.files
@@ -85,56 +95,26 @@ def write(frames: Mapping[str, pd.DataFrame], folder: str | Path, form: str) -> 
 def settings(form: str, tables: Iterable[str] | None = None) -> dict[str, object]:
     """The `sources:` mapping of company.yaml that reads what `write` wrote in a form.
 
-    `tables`: what was written as csv or parquet (frames will do); every input table where left out. These two are read
-    whole. What the readers do not reach yet:
-    xlsx     nothing: workbooks are no format of `sources`; the mapping is empty.
-    eccube   lines of kind shipping and fee are read as sales and with their tax, since 明細区分 is not looked at
-             beside 対応状況, and EC-CUBE gives their 価格 with tax; a backlog return reads as confirmed. 価格 is taken
-             for the line: that is right here, where 個数 is 1, and wrong for a shop that sells by the unit.
-    shopify  one row an order: its Subtotal (sales and fees without tax, after discount) stands for its lines, quantity
-             is 1, products and shipping are not read. Further lines of an order carry no customer and are refused with
-             amount 0, so `limits: {rejected_share: 1.0}` is needed. Refunded Amount has neither day nor line and is not
-             read, so revenue is before returns.
+    `tables`: what was written as csv, parquet or xlsx (frames will do); every input table where left out. These are
+    read whole, the others by their ready mappings, whose notes say what such an export lacks; the customer_id of a
+    Shopify export of this module stands in Tags.
     """
     _known("form", form, FORMS)
-    if form == "xlsx":
-        return {}
-    if form in ("eccube", "shopify"):
-        return _shop_settings(form)
+    if form == "eccube":
+        return {
+            "order_lines": [{"name": form, "path": "order.csv", "mapping": "eccube4_orders"}],
+            "customers": [{"name": form, "path": "customer.csv", "mapping": "eccube4_members"}],
+        }
+    if form in ("shopify", "uriage"):
+        keys = {
+            "shopify": {"path": "orders_export.csv", "mapping": "shopify_orders", "columns": {"customer_id": "Tags"}},
+            "uriage": {"path": LEDGER_BOOK, "mapping": "uriage_meisai", "skip": 2},
+        }[form]
+        return {name: [{"name": form, **keys}] for name in ("order_lines", "customers")}
     names = [n for n, c in CONTRACTS.items() if c.step == "input"] if tables is None else list(tables)
-    more = {"format": form} if form == "parquet" else {}
-    return {name: [{"name": form, "path": f"{name}.{form}", **more}] for name in names}
-
-
-def _shop_settings(form: str) -> dict[str, object]:
-    if form == "shopify":
-        columns = {
-            "order_id": "Name", "customer_id": "Tags", "ordered_at": "Created at", "status": "Financial Status",
-            "net_amount": "Subtotal", "discount_amount": "Discount Amount", "shipped_on": "Fulfilled at",
-        }  # fmt: skip
-        paid = dict.fromkeys(("paid", "partially_refunded", "refunded"), "confirmed")
-        values = {"status": {**paid, "voided": "cancelled", "pending": "backlog"}}
-        constants = {"quantity": 1, "kind": "sale"}
-        # the readers do not know an offset after a blank; every time of the file has this one
-        form_of = {"date_format": "%Y-%m-%d %H:%M:%S +0900"}
-        source = {"path": "orders_export.csv", "columns": columns, "constants": constants, "values": values}
-        return {"order_lines": [{"name": "shopify", **source, **form_of}]}
-    columns = {
-        "order_id": "注文番号", "line_no": "注文詳細ID", "customer_id": "会員ID", "ordered_at": "受注日",
-        "status": "対応状況(名称)", "kind": "対応状況(名称)", "shipped_on": "発送日", "product_id": "商品コード",
-        "quantity": "規格分類名1", "net_amount": "価格", "tax_rate": "税率", "returns_order_id": "ショップ用メモ欄",
-    }  # fmt: skip
-    values = {
-        "status": {"発送済み": "confirmed", "返品": "confirmed", "新規受付": "backlog", "注文取消し": "cancelled"},
-        "kind": {**dict.fromkeys(("発送済み", "新規受付", "注文取消し"), "sale"), "返品": "return"},
-        "tax_rate": {"10": "0.1", "8": "0.08", "0": "0"},
-    }
-    people = {"customer_id": "会員ID", "customer_name": "会社名", "acquired_on": "登録日"}
-    both = {"name": "eccube", "encoding": "cp932"}
-    return {
-        "order_lines": [{**both, "path": "order.csv", "columns": columns, "values": values}],
-        "customers": [{**both, "path": "customer.csv", "columns": people}],
-    }
+    if form == "xlsx":
+        return {name: [{"name": form, "path": WORKBOOK, "sheet": name}] for name in names}
+    return {name: [{"name": form, "path": f"{name}.{form}"}] for name in names}
 
 
 def _known(what: str, name: str, known: Iterable[str]) -> None:
@@ -191,14 +171,16 @@ class _Archive(ZipFile):
         return entry
 
 
-def _workbook(frames: Mapping[str, pd.DataFrame], file: Path) -> None:
+def _workbook(frames: Mapping[str, pd.DataFrame], file: Path, titles: Sequence[str] = ()) -> None:
     for name, frame in frames.items():
         _refuse_cells(name, frame)
     book = Workbook(write_only=True)
     book.properties.created = book.properties.modified = STAMPED
     for name, frame in frames.items():
         sheet = book.create_sheet(name)
-        sheet.freeze_panes = "A2"
+        sheet.freeze_panes = f"A{len(titles) + 2}"
+        for title in titles:
+            sheet.append([title])
         sheet.append(list(frame.columns))
         for row in zip(*(_cells(sheet, name, column) for _, column in _whole(frame).items()), strict=True):
             sheet.append(row)
@@ -233,7 +215,7 @@ def _cells(sheet, table: str, values: pd.Series) -> list[object]:
     """A column as a workbook holds it: None where null, days without a time, every text as text and never a formula."""
     empty = values.isna().to_numpy()
     if pd.api.types.is_datetime64_any_dtype(values):
-        column = CONTRACTS[table].column.get(values.name)
+        column = CONTRACTS[table].column.get(values.name) if table in CONTRACTS else None
         is_day = column is not None and column.kind == "date" and (values.dt.normalize() == values)[~empty].all()
         moments = values.dt.date if is_day else values.dt.to_pydatetime()
         return pd.Series(moments, dtype=object).reset_index(drop=True).where(~empty, None).tolist()

@@ -67,7 +67,7 @@ def csv_text(frame: pd.DataFrame, header: list[str] | None = None) -> str:
 # --- what both have in common -----------------------------------------------------------------------------------------
 
 
-def _lines(frames: Mapping[str, pd.DataFrame], system: str) -> pd.DataFrame:
+def checked_lines(frames: Mapping[str, pd.DataFrame], system: str) -> pd.DataFrame:
     """Order lines with the lines of an order together, orders as they first appear: every column of the contract, net
     (whole yen), pct (tax rate, 10 where unknown), tax (yen of the line, half up), order (0, 1, …), item (its name)."""
     contract = CONTRACTS["order_lines"]
@@ -109,7 +109,7 @@ def _refuse(lines: pd.DataFrame, column: str, bad: pd.Series, why: str) -> None:
         )
 
 
-def _people(frames: Mapping[str, pd.DataFrame], lines: pd.DataFrame) -> pd.DataFrame:
+def people_of(frames: Mapping[str, pd.DataFrame], lines: pd.DataFrame) -> pd.DataFrame:
     """Customers of the list and of the orders by customer_id: customer_name (the id where unknown), acquired_on, and of
     the first contact name, email, postal_code, address, each null where unknown."""
     ids = pd.Index(pd.unique(lines["customer_id"].dropna()), name="customer_id")
@@ -140,19 +140,19 @@ def eccube(frames: Mapping[str, pd.DataFrame]) -> Export:
     """order.csv (one row an order line) and customer.csv (one row a member) of EC-CUBE 4: cp932, CRLF, real headers.
 
     Amounts: 価格 of goods is without tax and 税率 a percentage; 価格 of 送料 and 手数料, and 小計, 送料, 合計, 支払合計
-    of the order (repeated on each of its lines), are with tax, rounded half up a line. A line is sold as one lot
-    (個数 1) at its net amount after discount, with its quantity as 規格 入数, so no yen is lost to a unit price; what
-    was discounted is not shown. 対応状況: 発送済み confirmed, 新規受付 backlog, 注文取消し cancelled. A return is an
-    order of its own in state 返品 with negative 価格 and 小計, the order that it reduces in ショップ用メモ欄; a
-    cancelled return is 注文取消し. 会員ID is the customer_id, empty for guests; 注文詳細ID counts through the file;
-    会社名 the customer, お名前, メールアドレス, 郵便番号, 住所1 its first contact. 購入回数 and 購入金額 leave
-    注文取消し and 返品 out.
+    of the order (repeated on each of its lines), are with tax, rounded half up a line. 価格 is that of a unit after
+    discount where the amount divides by the quantity; else the line is sold as one lot (個数 1) with its quantity as
+    規格 入数, so no yen is lost to a unit price. What was discounted is not shown. 対応状況: 発送済み confirmed,
+    新規受付 backlog, 注文取消し cancelled. A return is an order of its own in state 返品 with negative 価格 and 小計,
+    the order that it reduces in ショップ用メモ欄; a cancelled return is 注文取消し. 会員ID is the customer_id, empty
+    for guests; 注文詳細ID counts through the file; 会社名 the customer, お名前, メールアドレス, 郵便番号, 住所1 its
+    first contact. 購入回数 and 購入金額 leave 注文取消し and 返品 out.
 
     cp932 lacks many characters (𠮷, emoji): each is written as 〓 and counted in `replaced`; 〜 − ― and their like are
     written as their Windows twins. Codes are never changed: Refused where cp932 cannot hold one.
     """
-    lines = _lines(frames, "EC-CUBE")
-    people = _people(frames, lines)
+    lines = checked_lines(frames, "EC-CUBE")
+    people = people_of(frames, lines)
     for column in ("order_id", "customer_id", "product_id", "returns_order_id"):
         _refuse_codes(lines[column], f"order_lines.{column}")
     _refuse_codes(people.index.to_series(), "customers.customer_id")
@@ -162,6 +162,7 @@ def eccube(frames: Mapping[str, pd.DataFrame]) -> Export:
     goods, shipping = lines["kind"].isin(["sale", "return"]), lines["kind"] == "shipping"
     lines["total"] = _per_order(lines, lines["gross"])
     code, code_name = (lines["kind"].map({k: v[i] for k, v in ITEM_TYPE.items()}) for i in (0, 1))
+    units, price = _units(lines)
     product = (pd.factorize(lines["product_id"])[0] + 1).astype("int64")
     member = people.reindex(lines["customer_id"]).set_axis(lines.index)
     address = _eccube_address(member)
@@ -189,9 +190,9 @@ def eccube(frames: Mapping[str, pd.DataFrame]) -> Export:
         "商品名": lines["item"],
         "商品コード": lines["product_id"],
         "規格名1": "入数",
-        "規格分類名1": pd.to_numeric(lines["quantity"]).map("{:.15g}".format, na_action="ignore"),
-        "価格": lines["net"].where(goods, lines["gross"]),
-        "個数": 1,
+        "規格分類名1": (pd.to_numeric(lines["quantity"]) / units).map("{:.15g}".format, na_action="ignore"),
+        "価格": price.where(goods, lines["gross"]),
+        "個数": units.where(goods, 1),
         "税率": lines["pct"],
         "明細区分(ID)": code,
         "明細区分(名称)": code_name,
@@ -205,6 +206,14 @@ def eccube(frames: Mapping[str, pd.DataFrame]) -> Export:
     orders, lost = _cp932(csv_text(_table(cells, lines.index, keys), header))
     members, lost_too = _cp932(csv_text(_members(people, lines)))
     return Export({"order.csv": orders, "customer.csv": members}, replaced=lost + lost_too)
+
+
+def _units(lines: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Units of a line and the price of one, whole yen; one lot where the amount does not divide by the quantity."""
+    quantity = pd.to_numeric(lines["quantity"]).astype("float64").abs()
+    whole = quantity.where((quantity >= 1) & (quantity % 1 == 0), 1).astype("int64")
+    units = whole.where(lines["net"] % whole == 0, 1)
+    return units, lines["net"] // units
 
 
 def _members(people: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
@@ -283,7 +292,7 @@ def shopify(frames: Mapping[str, pd.DataFrame]) -> Export:
     null), so its day and lines are lost, as in Shopify. A return whose order is not among the sales has no place and
     is counted in `left_out`. Raises Refused for an order whose lines differ in customer, time or status.
     """
-    lines = _lines(frames, "Shopify")
+    lines = checked_lines(frames, "Shopify")
     is_return = lines["kind"] == "return"
     home = lines["returns_order_id"].astype(object).where(lines["returns_order_id"].notna(), lines["order_id"])
     refunded = is_return & home.isin(lines.loc[~is_return, "order_id"])
@@ -292,7 +301,7 @@ def shopify(frames: Mapping[str, pd.DataFrame]) -> Export:
     lines = lines[~is_return].reset_index(drop=True)
     _refuse_mixed(lines)
     items = _items(lines)
-    people = _people(frames, lines).reindex(items["customer_id"]).set_axis(items.index)
+    people = people_of(frames, lines).reindex(items["customer_id"]).set_axis(items.index)
     cells = _item_cells(items) | {"Name": items["order_id"], "Email": people["email"]}
     order = pd.DataFrame(_order_cells(items, people, items["order_id"].map(back).fillna(0).astype("int64")))
     first = ~items["order"].duplicated()

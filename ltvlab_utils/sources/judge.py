@@ -12,6 +12,7 @@ from ltvlab_utils.source_keys import LineWord
 from ltvlab_utils.sources import mapping, order_lines, subscriptions
 from ltvlab_utils.sources.cells import typed_rows
 from ltvlab_utils.sources.files import SourceFile
+from ltvlab_utils.sources.tax import Tax
 from ltvlab_utils.tables import CONTRACTS, Contract
 from ltvlab_utils.tables.contract import KINDS
 
@@ -24,7 +25,7 @@ AMOUNT = {
     "receivables": "amount",
     "deals": "amount",
 }
-# amounts that include tax where a source says so; cost is always taken as it stands
+# amounts that include tax where a company says so; cost is always taken as it stands
 SOLD = ("order_lines", "contract_terms", "receivables")
 TAXED = ("order_lines",)  # tables with a tax_rate
 EVERY_KIND = frozenset(get_args(LineWord))
@@ -68,16 +69,14 @@ LATER = {
 KEPT = {("receivables", "due_on")}  # days that are known ahead: only what hangs on them is masked
 
 
-def worked_out(
-    raw: ir.Table, file: SourceFile, order: int, zone: str, currency: str, taxed: frozenset[str]
-) -> ir.Table:
+def worked_out(raw: ir.Table, file: SourceFile, order: int, zone: str, currency: str, tax: Tax) -> ir.Table:
     """The rows of a file by the rules of its source: contract columns, texts and faults as `typed_rows` names them, and
     amount_, what a row carries of the table's amount, 0 where that is unreadable or the table has none."""
     contract = CONTRACTS[file.table]
     lacking = [name for name in contract.names if not mapping.has(file, name)]
     rows = typed_rows(raw, file, zone, currency, lambda t: {n: _made(t, file, order, n, contract) for n in lacking})
     if file.table == "order_lines":
-        return order_lines.worked_out(rows, file, taxed)
+        return order_lines.worked_out(rows, file, tax)
     if mapping.has(file, "interval"):
         rows = subscriptions.worked_out(rows, file)
     if file.settings.repeats and "fault_customer_name" in rows.columns:  # another row of the customer may have it

@@ -6,8 +6,6 @@ are decimals: nothing is rounded before the line's four decimals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import ibis
 import ibis.expr.types as ir
 
@@ -15,6 +13,8 @@ from ltvlab_utils.sources import parse
 from ltvlab_utils.sources.cells import WORDS
 from ltvlab_utils.sources.files import SourceFile
 from ltvlab_utils.sources.mapping import has
+from ltvlab_utils.sources.tax import Tax, kept_share
+from ltvlab_utils.sources.tax import spread as spread_tax
 from ltvlab_utils.tables import CONTRACTS
 from ltvlab_utils.tables.contract import KINDS
 
@@ -26,15 +26,12 @@ APART = 10**15  # between the numbers of lines of the file and of lines that are
 NONE = ibis.null("string")
 
 
-def worked_out(rows: ir.Table, file: SourceFile, taxed: frozenset[str]) -> ir.Table:
+def worked_out(rows: ir.Table, file: SourceFile, tax: Tax) -> ir.Table:
     """Typed rows by the rules of their source, with `more_`, the lines that they hold beside their own (where the
-    source has such), and `amount_`, the amount of all lines of the row, 0 where unreadable.
-
-    `taxed`: kinds of lines whose amounts include tax.
-    """
+    source has such), and `amount_`, the amount of all lines of the row, 0 where unreadable."""
     for step in (_amounts, _back, _rest):
         rows = step(rows, file)
-    rows = _without_tax(rows, file, taxed)
+    rows = _without_tax(rows, file, tax)
     rows = _times(_signs(rows, file), file)
     zero = ibis.literal(0, MONEY)
     amount = rows.net_amount.cast(MONEY).fill_null(zero)
@@ -128,33 +125,34 @@ def _rest(rows: ir.Table, file: SourceFile) -> ir.Table:
     return rows.mutate(rest_=ibis.ifelse(rows.first_ & (unread == 0), rest, ibis.null(MONEY)))
 
 
-def _without_tax(rows: ir.Table, file: SourceFile, taxed: frozenset[str]) -> ir.Table:
+def _without_tax(rows: ir.Table, file: SourceFile, tax: Tax) -> ir.Table:
     """Amounts with their tax taken off, and the amounts of the order as `more_`."""
-    net_of = _net_of(rows, file)
-    included, changes, needs, more = rows.word_.isin(sorted(taxed)), {}, [], []
-    if taxed:
-        needs.append(included & rows.net_amount.notnull())
-        for name in ("net_amount", "discount_amount"):
-            changes[name] = ibis.ifelse(included, net_of(rows[name]), rows[name])
+    included = (rows.word_.isin(sorted(tax.kinds)) & rows.net_amount.notnull()).fill_null(False)
+    rows = rows.mutate(kept_=kept_share(rows, file), included_=included)
+    changes, needs, more = {}, [], []
+    if tax.kinds:
+        rows = spread_tax(rows, tax)
+        needs.append(rows.included_)
+        off = (rows.discount_amount.cast("float64") * rows.kept_).cast(MONEY)
+        changes["discount_amount"] = ibis.ifelse(rows.included_, off, rows.discount_amount)
     for i, rule in enumerate(file.settings.further_lines):
         if (name := f"further_{i}") in rows.columns:
             there = rows.first_ & (rows[name] != 0)
-            amount = (net_of(rows[name]) if rule.includes_tax else rows[name]).abs()
+            amount = (tax.off(rows[name], rows.kept_) if rule.includes_tax else rows[name]).abs()
             amount = -amount if rule.kind in ("discount", "return") else amount
             on = rows[f"{name}_on"] if f"{name}_on" in rows.columns else ibis.null("date")
             more.append((there, "fee" if rule.kind == "discount" else rule.kind, amount, on))
             needs += [there] if rule.includes_tax else []
     if "rest_" in rows.columns:
         there = rows.rest_ != 0
-        amount = net_of(rows.rest_) if "sale" in taxed else rows.rest_
+        amount = tax.off(rows.rest_, rows.kept_) if "sale" in tax.kinds else rows.rest_
         more.append((there, "fee", amount, ibis.null("date")))
-        needs += [there] if "sale" in taxed else []
+        needs += [there] if "sale" in tax.kinds else []
     if needs:
-        unknown = net_of(ibis.literal(1, MONEY)).isnull()
         asked = needs[0].fill_null(False)
         for need in needs[1:]:
             asked = asked | need.fill_null(False)
-        changes["fault_tax_rate"] = _or(_fault(rows, "tax_rate"), asked & unknown, "missing_value")
+        changes["fault_tax_rate"] = _or(_fault(rows, "tax_rate"), asked & rows.kept_.isnull(), "missing_value")
     if more:
         lines = [
             ibis.ifelse(there, ibis.struct({"n": n, "kind": kind, "net": net.cast(MONEY), "on": on}).cast(MORE), None)
@@ -162,19 +160,6 @@ def _without_tax(rows: ir.Table, file: SourceFile, taxed: frozenset[str]) -> ir.
         ]
         changes["more_"] = ibis.array(lines).filter(lambda m: m.notnull())
     return rows.mutate(**changes) if changes else rows
-
-
-def _net_of(rows: ir.Table, file: SourceFile) -> Callable[[ir.Value], ir.Value]:
-    """What takes the tax off an amount: the rate of the line, else the share that tax has of its order."""
-
-    def net_of(amount: ir.Value) -> ir.Value:
-        by_rate = (amount.cast("float64") / (1 + rows.tax_rate)).cast(MONEY)
-        if not has(file, "order_total", "order_tax"):
-            return by_rate
-        share = (rows.order_total - rows.order_tax).cast("float64") / rows.order_total.cast("float64").nullif(0)
-        return ibis.coalesce(by_rate, (amount.cast("float64") * share).cast(MONEY))
-
-    return net_of
 
 
 def _signs(rows: ir.Table, file: SourceFile) -> ir.Table:
@@ -190,6 +175,8 @@ def _signs(rows: ir.Table, file: SourceFile) -> ir.Table:
         "status": ibis.ifelse(rows.undone_, "cancelled", rows.status),
     }
     if rules != type(rules)():
+        # what stands beside a sale is a memo, not the order that it reduces
+        changes["returns_order_id"] = ibis.ifelse(returned, rows.returns_order_id, NONE)
         changes["quantity"] = ibis.ifelse(returned, -rows.quantity.abs(), rows.quantity)
     if file.origin["cost_amount"][0] == "made":
         cost = (parse.number(rows.text_quantity, MONEY) * rows.unit_cost).try_cast(MONEY)

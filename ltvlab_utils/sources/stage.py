@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
+from babel.numbers import get_currency_precision
 
 from ltvlab_utils.errors import Refused, StepFailed, nearest
 from ltvlab_utils.params import Params
@@ -19,6 +20,7 @@ from ltvlab_utils.sources import cells, checks, files, judge, linking, mapping, 
 from ltvlab_utils.sources.files import SourceFile
 from ltvlab_utils.sources.judge import MONEY
 from ltvlab_utils.sources.linking import Linked
+from ltvlab_utils.sources.tax import Tax
 from ltvlab_utils.tables import CONTRACTS
 from ltvlab_utils.tables.contract import KINDS
 
@@ -114,14 +116,12 @@ def refuse_unsupported(params: Params) -> None:
             f"{where}: customer_key {settings.customer_key} is not supported: the customer is who ordered. Set "
             "customer_key: sold_to, or map the column of the wanted customer to customer_id."
         )
-    taxed = settings.tax.basis == "included" or any(
-        s.amounts_include_tax for sources in settings.sources.values() for s in sources
-    )
-    if taxed and settings.tax.rounding != "down":
-        raise Refused(
-            f"{where}: tax.rounding {settings.tax.rounding} is not supported: tax is taken off each line to four "
-            "decimals and not rounded per invoice. Leave tax.rounding out."
-        )
+
+
+def _tax(params: Params, file: SourceFile) -> Tax:
+    """How tax is taken off the amounts of a file."""
+    decimals = get_currency_precision(params.settings.currency)
+    return Tax(_taxed(params, file), params.settings.tax.rounding, decimals)
 
 
 def _taxed(params: Params, file: SourceFile) -> frozenset[str]:
@@ -233,8 +233,9 @@ def _judged(
             cells.refuse_unequal(loaded, file)
             own_rows = cells.meant(loaded, file)
             passed_over = _rows(loaded) - _rows(own_rows) if file.only else 0
-            raw = cells.prepared(cells.without_point_zero(own_rows, file), file)
-            worked_out = judge.worked_out(raw, file, order, zone, currency, _taxed(params, file))
+            tax = _tax(params, file)
+            raw = cells.prepared(cells.without_point_zero(own_rows, file), file, bool(tax.kinds))
+            worked_out = judge.worked_out(raw, file, order, zone, currency, tax)
             found = worked_out.aggregate(rows=worked_out.count(), amount=worked_out.amount_.sum()).to_pandas().iloc[0]
             read.append(_Read(int(found["rows"]), passed_over, Decimal(found["amount"] if found["rows"] else 0)))
             parts.append(judge.judged(worked_out, file, order))
