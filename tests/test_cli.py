@@ -72,9 +72,9 @@ def reviewed(workspace):
         (("list", "smal"), 'Did you mean "small"?'),
         (("sample", "small"), "small is not a generated company"),
         (("init", "small", "--orders", "x.csv"), "is already there and is not overwritten"),
-        (("init", "../up", "--orders", "x.csv"), '"../up" cannot be a folder name here'),
+        (("init", "../up", "--orders", "x.csv"), '"../up" cannot be the name of a company'),
         (("init", "new"), "Name at least one file"),
-        (("init", "new", "--orders", "nowhere.csv"), "nowhere.csv cannot be read: No such file"),
+        (("init", "new", "--orders", "nowhere.csv"), "nowhere.csv does not exist"),
     ],
 )  # fmt: skip
 def test_a_newcomers_mistakes_get_one_sentence_and_status_2(reviewed, say, words, sentence):
