@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ltvlab_utils.tables.contract import NULL, code, contract, count, money, share, text
+from ltvlab_utils.tables.contract import NULL, amount, code, contract, count, money, share, text
 
 INGEST_REPORT = contract(
     "ingest_report",
@@ -57,8 +57,8 @@ LINK_PROPOSALS = contract(
     code("relation", "what the pair may be: same = one firm, group = parent and subsidiary", "same group"),
     text("evidence", "codes of what speaks for and against it, between blanks"),
     share("confidence", "order in which pairs are worth a look; no frequency"),
-    money("amount_at_stake", "the smaller of the two records' orders and contract terms up to as-of: what would move"),
-    money("amount_of_both", "orders and contract terms of both"),
+    amount("amount_at_stake", "the smaller of the two records' orders and contract terms up to as-of: what would move"),
+    amount("amount_of_both", "orders and contract terms of both"),
 )
 
 INGEST = (INGEST_REPORT, REJECTED_ROWS, LINK_PROPOSALS)
