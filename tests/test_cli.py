@@ -100,7 +100,7 @@ def test_unknown_verbs_and_options_are_typers_own_message(workspace, say, words,
 
 
 def test_every_verb_has_help_with_an_example(say):
-    for verb in ("run", "check", "init", "sample", "list", "show"):
+    for verb in ("run", "check", "init", "links", "sample", "list", "show"):
         status, out, _ = say(verb, "--help")
         assert status == 0 and f"ltvlab {verb}" in out.split("Example", 1)[1]
 

@@ -217,7 +217,9 @@ def _proposals(found: pd.DataFrame, records: pd.DataFrame, ids: pd.DataFrame) ->
         amounts.append(amount.reindex(at).fillna(0).reset_index(drop=True))
         out = out.assign(**{f"{side}_customer_id": ids["new"].reindex(at).to_numpy()})
     least = amounts[0].where(amounts[0] < amounts[1], amounts[1])
-    return out.assign(amount_at_stake=least.to_numpy(), amount_of_both=(amounts[0] + amounts[1]).to_numpy())
+    return out.assign(
+        amount_at_stake=least.astype("f8").to_numpy(), amount_of_both=(amounts[0] + amounts[1]).astype("f8").to_numpy()
+    )
 
 
 def with_parents(params: Params, tables: dict[str, ir.Table]) -> dict[str, ir.Table]:

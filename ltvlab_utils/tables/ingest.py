@@ -66,8 +66,8 @@ LINK_PROPOSALS = contract(
     code("relation", "what the pair may be: same = one firm, group = parent and subsidiary", "same group"),
     text("evidence", "codes of what speaks for and against it, between blanks"),
     share("confidence", "order in which pairs are worth a look; no frequency"),
-    money("amount_at_stake", "the smaller of the two records' orders and contract terms up to as-of: what would move"),
-    money("amount_of_both", "orders and contract terms of both"),
+    amount("amount_at_stake", "the smaller of the two records' orders and contract terms up to as-of: what would move"),
+    amount("amount_of_both", "orders and contract terms of both"),
 )
 
 INGEST_CHECKS = contract(
