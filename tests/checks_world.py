@@ -36,6 +36,10 @@ def deliver(folder: Path, frames: dict[str, pd.DataFrame], seed: int = 1) -> Del
     text = generated.company_yaml("acme", Generator(seed=seed, customers=20))
     settings = generated.yaml.safe_load(text)
     settings["sources"] = {name: of for name, of in settings["sources"].items() if name in frames}
+    for name, sources_of_table in settings["sources"].items():
+        for source in sources_of_table:  # only what the frame holds is mapped
+            mapped = source.get("columns", {})
+            source["columns"] = {column: named for column, named in mapped.items() if column in frames[name]}
     del settings["generator"]
     home = folder / "acme"
     home.mkdir(parents=True, exist_ok=True)

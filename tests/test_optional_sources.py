@@ -47,7 +47,10 @@ def expected(frames: dict[str, pd.DataFrame]) -> set[str]:
     return lacking
 
 
-@pytest.mark.parametrize("case", CASES)
+FEW = ("orders_alone", "contracts_alone", "no_costs")
+
+
+@pytest.mark.parametrize("case", [c if c in FEW else pytest.param(c, marks=pytest.mark.slow) for c in CASES])
 def test_notebook_01_answers_and_names_what_would_unlock_more(tmp_path, case):
     frames = CASES[case]
     staged = deliver(tmp_path, frames).stage(more="limits: {rejected_share: 0.2}\n")
@@ -69,7 +72,7 @@ def test_notebook_01_answers_and_names_what_would_unlock_more(tmp_path, case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["orders_alone", "contracts_alone", "no_costs"])
+@pytest.mark.parametrize("case", FEW)
 def test_all_notebooks_and_pages_render_and_call_nothing_profit_without_cost(tmp_path, monkeypatch, case):
     from ltvlab_utils import store
     from ltvlab_utils.runner.review import run

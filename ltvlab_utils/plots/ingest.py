@@ -76,9 +76,7 @@ def checks_overview(verdicts: pd.DataFrame, language: str = "en") -> Axes:
         found = f"  {whole(row.rows, language)}" if failed and row.rows else ""
         colour = INK if failed else MUTE
         words = say(f"check.{row.check}", language) + found
-        axes.annotate(
-            words, (x + 0.045, y + 0.5), va="center", color=colour, fontsize=9, weight="bold" if failed else None
-        )
+        axes.annotate(words, (x + 0.045, y + 0.5), va="center", color=colour, fontsize=9)
     axes.set(xlim=(0, COLUMNS), ylim=(deep, 0), xticks=[], yticks=[])
     for side in axes.spines.values():
         side.set_visible(False)

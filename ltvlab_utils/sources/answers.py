@@ -11,7 +11,7 @@ from ltvlab_utils.sources.stage import Staged
 from ltvlab_utils.tables.ingest import UNLOCKS
 
 MAIN = ("order_lines", "contract_terms")
-FILES = ("table_name", "source", "file")
+FILES = ("table_name", "file")
 NONE = "–"
 
 

@@ -104,10 +104,12 @@ def restated(staged: Staged, run: Run) -> pd.DataFrame:
 
 
 def deliveries(staged: Staged, run: Run) -> pd.DataFrame:
-    """Files that are new, replaced or gone since the review before; all of them before the first."""
+    """Files that are new, replaced or gone since the review before (rows as words); none before the first review."""
     told = run.prior.frame("ingest_report") if run.prior is not None and run.prior.has("ingest_report") else None
-    files = restate.deliveries(staged.report, told)
-    return files[files["state"] != "same"].astype({"rows_before": "Int64", "rows_now": "Int64"}).reset_index(drop=True)
+    files = restate.deliveries(staged.report, staged.report if told is None else told)
+    files = files[files["state"] != "same"].reset_index(drop=True)
+    shown = {c: [NONE if pd.isna(n) else whole(n, "en") for n in files[c]] for c in ("rows_before", "rows_now")}
+    return files.assign(**shown)
 
 
 def moved(changes: pd.DataFrame, run: Run) -> pd.DataFrame | None:
