@@ -87,8 +87,8 @@ def earlier(world, cut: int, fits, chosen, rng) -> tuple[float, np.ndarray]:
     return float(actual.sum()), look_back(facts, fits, chosen, horizon_of(world, cut, WEEKS - cut), rng)
 
 
-def settings(draws: int = DRAWS) -> Settings:
-    models = {"draws": draws, "time_unit": "week"}
+def settings(draws: int = DRAWS, unit: str = "week") -> Settings:
+    models = {"draws": draws, "time_unit": unit}
     return Settings.model_validate({"sources": {"order_lines": [{"path": "x.csv"}]}, "models": models})
 
 

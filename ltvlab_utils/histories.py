@@ -22,10 +22,12 @@ import numpy as np
 import pandas as pd
 
 from ltvlab_utils.errors import Refused
+from ltvlab_utils.periods import DAYS_PER_YEAR
 from ltvlab_utils.tables import contract_of
 from ltvlab_utils.tables.kept import count, kept
 
-DAYS_PER_UNIT = {"day": 1.0, "week": 7.0}
+# auto: weeks, as long as value.month_clock has not found that dates are month ends
+DAYS_PER_UNIT = {"day": 1.0, "week": 7.0, "auto": 7.0, "month": DAYS_PER_YEAR / 12}
 START_UNKNOWN_MONTHS = 12
 ALL = "all"
 UNKNOWN = "unknown"
@@ -117,17 +119,16 @@ def histories(
     """The `histories` contract, one row a customer with at least one purchase day, as one expression.
 
     `order_lines`, `customers`: staged tables (`customers` may be None without `segment_by`). `as_of`: nothing later
-    enters. `time_unit`: "day" or "week". `days`: purchase_days at as-of, where it is at hand. Raises Refused for a
-    `segment_by` that cannot split customers.
+    enters. `time_unit`: "day", "week" or "month" (whole ones). `days`: purchase_days at as-of, where it is at hand.
+    Raises Refused for a `segment_by` that cannot split customers.
     """
-    unit = DAYS_PER_UNIT[time_unit]
     end = ibis.literal(as_of)
     days = purchase_days(order_lines, as_of) if days is None else days
     lines = _confirmed(order_lines, as_of)
     revenue = lines.group_by("customer_id").aggregate(revenue_total=lambda t: t.net_amount.sum().cast("float64"))
     counted = days.filter(days.counts)
     in_turn = ibis.window(group_by="customer_id", order_by="day")
-    counted = counted.mutate(gap=counted.day.delta(counted.day.lag().over(in_turn), unit="day") / unit)
+    counted = counted.mutate(gap=_between(counted.day, counted.day.lag().over(in_turn), time_unit))
     own = (
         # sums of doubles differ from run to run, sums of decimals do not
         counted.mutate(log_gap=counted.gap.ln().cast("decimal(18, 8)"))
@@ -153,8 +154,8 @@ def histories(
         "customer_id",
         model_segment=ibis.literal(ALL) if split is None else own.model_segment.fill_null(UNKNOWN),
         frequency=frequency.cast("int64"),
-        recency=own.last_order_on.delta(own.first_order_on, unit="day") / unit,
-        T=end.delta(own.first_order_on, unit="day") / unit,
+        recency=_between(own.last_order_on, own.first_order_on, time_unit),
+        T=_between(end, own.first_order_on, time_unit),
         monetary_value=(frequency > 0).ifelse(repeat_amount / (own.days - 1).nullif(0), 0.0).cast("float64"),
         first_order_on=own.first_order_on,
         last_order_on=own.last_order_on,
@@ -163,6 +164,14 @@ def histories(
         start_unknown=own.first_order_on < known_from,
         log_interval_sum=own.log_interval_sum,
     )
+
+
+def _between(later: ir.Value, day: ir.Value, time_unit: str) -> ir.Value:
+    """Time from one date to a later one; months of the calendar, so that from the end of one to the end of the next is
+    one."""
+    if time_unit == "month":
+        return ((later.year() - day.year()) * 12 + later.month() - day.month()).cast("float64")
+    return later.delta(day, unit="day") / DAYS_PER_UNIT[time_unit]
 
 
 def report(order_lines: ir.Table, as_of: date, days: ir.Table | None = None) -> ir.Table:

@@ -22,19 +22,19 @@ from ltvlab_utils.tables.checks import CheckSetting, settings_of_checks
 COMPANY_PATTERN = r"[a-z0-9][a-z0-9_-]{0,63}"
 ValueBasis = Literal["net_profit", "gross_profit", "revenue"]
 LIVED = 50_000  # customers up to which a generated company is lived month by month, and its futures are known
+Attribute = Literal["acquisition_channel", "size_band", "industry", "region", "role"]
 OrderModel = Literal["auto", "pareto_nbd", "mbg_nbd"]
 
 
 class Models(Strict):
     """Settings of notebook 02."""
 
-    time_unit: Literal["day", "week"] = Field("week", description="unit of recency and T | | 02")
-    orders: OrderModel = Field(
-        "auto",
-        description="order model that the values rest on; auto: pareto_nbd unless looks back clearly favour mbg_nbd"
-        " | | 02",
+    time_unit: Literal["auto", "day", "week", "month"] = Field(
+        "auto", description="clock of orders; auto: week, but month (BG/BB) where dates gather on closing days | | 02"
     )
+    orders: OrderModel = Field("auto", description="auto: pareto_nbd unless looks back clearly favour mbg_nbd | | 02")
     segment_by: str = Field("", description="column of customers that splits the models; one model where empty | | 02")
+    covariates: list[Attribute] = Field([], description="known at the start: tested on orders and renewals | | 02")
     draws: int = Field(400, ge=200, le=20_000, description="predictive draws per customer | draws | 02")
     seed: int = Field(20_250_630, ge=0, description="seed of all random streams | | 02, 04")
     order_rate_after_lapse: float = Field(

@@ -39,6 +39,8 @@ class Model:
     names: ClassVar[tuple[str, ...]] = ()
     # Parameters whose divergence means that the data do not identify them; the others end "boundary".
     fragile: ClassVar[tuple[str, ...]] = ()
+    # What covariates act on: name -> (parameter, sign of the coefficient in its logarithm).
+    scales: ClassVar[dict[str, tuple[str, int]]] = {}
 
     def __init__(self, **params: float):
         for name, value in params.items():

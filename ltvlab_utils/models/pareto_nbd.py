@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
 from ltvlab_utils.models.base import Model, check_delta
 from ltvlab_utils.models.columns import counts_and_times, distinct, order_histories, time_of, weights_of
+from ltvlab_utils.models.covariates import WithCovariates, fit_with_covariates
 from ltvlab_utils.models.nbd import count_probability
 from ltvlab_utils.models.special import (
     LOG_DROP,
@@ -38,14 +43,22 @@ class ParetoNBD(Model):
 
     names = ("r", "alpha", "s", "beta")
     fragile = ("s", "beta")
+    scales: ClassVar = {"order_rate": ("alpha", -1), "death_rate": ("beta", -1)}
 
     def __init__(self, *, r: float, alpha: float, s: float, beta: float):
         super().__init__(r=r, alpha=alpha, s=s, beta=beta)
 
     @classmethod
-    def fit(cls, histories: pd.DataFrame, weights: np.ndarray | None = None) -> ParetoNBD:
-        """Fit on frequency, recency, T; `weights` counts the customers behind each row."""
+    def fit(
+        cls, histories: pd.DataFrame, weights: np.ndarray | None = None, covariates: Sequence[str] | None = None
+    ) -> ParetoNBD | WithCovariates:
+        """Fit on frequency, recency, T; `weights` counts the customers behind each row. `covariates`: numeric columns,
+        known at the first order, that shift the mean order rate and the mean death rate (models.covariates)."""
         columns = order_histories(histories, cls.__name__)
+        if covariates:
+            w = weights_of(weights, len(histories), cls.__name__)
+            plain = partial(cls.fit, histories, weights)
+            return fit_with_covariates(cls, columns, histories, covariates, w, plain)
         (x, tx, T), w = distinct(columns, weights_of(weights, len(histories), cls.__name__))
         if not len(w) or not T.max() > 0:
             return cls._gave_up("no_rows", w.sum())

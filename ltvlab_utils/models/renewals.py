@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pandas as pd
 from ltvlab_utils.errors import Refused
 from ltvlab_utils.models.base import Model
 from ltvlab_utils.models.columns import distinct, numbers, refuse, weights_of
+from ltvlab_utils.models.covariates import WithCovariates, fit_with_covariates
 from ltvlab_utils.models.special import beta_expectation, gauss, log_rising, psi_rise
 
 
@@ -17,6 +20,7 @@ class _Renewals(Model):
     """S(n) = B(alpha, beta + n^c) / B(alpha, beta); c = 1 for the shifted Beta-geometric."""
 
     fragile = ("alpha", "beta", "c")
+    scales: ClassVar = {"alpha": ("alpha", 1), "beta": ("beta", 1)}
 
     @property
     def _shape(self) -> tuple[float, float, float]:
@@ -24,12 +28,15 @@ class _Renewals(Model):
         return (*values, 1.0) if len(values) == 2 else values
 
     @classmethod
-    def fit(cls, renewals: pd.DataFrame, weights: np.ndarray | None = None) -> Self:
+    def fit(
+        cls, renewals: pd.DataFrame, weights: np.ndarray | None = None, covariates: Sequence[str] | None = None
+    ) -> Self | WithCovariates:
         """Fit on renewals_made (0, 1, …) and churned; `weights` counts the contracts behind each row.
 
         churned True: the next renewal was refused; False: censored, nothing is known beyond the renewals made.
         Optional column renewals_at_entry: renewals made before the contract came into sight (left-truncated, since
-        contracts that had churned by then were never seen); absent means 0.
+        contracts that had churned by then were never seen); absent means 0. `covariates`: numeric columns, known when
+        the contract began, that shift alpha and beta (models.covariates).
         """
         m, churned = numbers(renewals, ["renewals_made", "churned"], cls.__name__)
         (seen,) = (
@@ -46,6 +53,10 @@ class _Renewals(Model):
         whole = (m >= 0) & (m == np.floor(m))
         refuse(~whole, m, "renewals_made", cls.__name__, "is not a whole number of 0 or more", renewals)
         refuse(~np.isin(churned, (0, 1)), churned, "churned", cls.__name__, "is neither true nor false", renewals)
+        if covariates:
+            w = weights_of(weights, len(renewals), cls.__name__)
+            plain = partial(cls.fit, renewals, weights)
+            return fit_with_covariates(cls, (m, churned, seen), renewals, covariates, w, plain)
         (m, churned, seen), w = distinct((m, churned, seen), weights_of(weights, len(renewals), cls.__name__))
         if not len(w):
             return cls._gave_up("no_rows", 0.0)

@@ -11,8 +11,10 @@ import pandas as pd
 from ltvlab_utils import histories as hist
 from ltvlab_utils.i18n import compact, decimal, knows, money, money_range, percent, say, whole
 from ltvlab_utils.value.answers_record import cohorts, looked_back, record, renewals, sealed, tracked
+from ltvlab_utils.value.attributes import Attribute
 from ltvlab_utils.value.choice import Fits
 from ltvlab_utils.value.facts import Facts
+from ltvlab_utils.value.month_clock import MONTH_END, Dating
 from ltvlab_utils.value.order_choice import CLEAR, DEFAULT, RIVAL, OrderChoice
 from ltvlab_utils.value.result import Valuation
 from ltvlab_utils.value.sensitivity import FACTORS
@@ -78,15 +80,15 @@ def remarks(by_customer: pd.DataFrame | ir.Table, language: str = "en") -> pd.Da
     return count.assign(words=words)
 
 
-def histories(facts: Facts, settings, language: str = "en") -> str:
-    """How many have bought and bought again, and what was left out."""
+def histories(facts: Facts, settings, language: str = "en", dating: Dating | None = None) -> str:
+    """How many have bought and bought again, what was left out, and whether dates have days (`month_clock.dating`)."""
     h, report = facts.histories, facts.report
     if h.empty:
         return say("note.ltv_no_orders", language)
     again = facts.some_histories
     again = again[again["frequency"] > 0]
     customers, repeaters = hist.customers(h), hist.customers(h[h["frequency"] > 0])
-    unit = 7.0 if settings.models.time_unit == "week" else 1.0
+    unit = hist.DAYS_PER_UNIT[settings.models.time_unit]
     gap = float((again["recency"] * unit / again["frequency"]).median()) if len(again) else np.nan
     said = say(
         "note.ltv_histories",
@@ -107,6 +109,8 @@ def histories(facts: Facts, settings, language: str = "en") -> str:
         amount=money(report["unmatched_amount"], language, settings.currency),
     )
     lines = [said, left]
+    if dating is not None and (dating.clustered or dating.unit == "month"):
+        lines.append(_dating(dating, language))
     if facts.renewals.empty:
         lines.append(say("note.ltv_no_contracts", language))
     if facts.moves is not None and facts.moves.unusable:
@@ -117,6 +121,20 @@ def histories(facts: Facts, settings, language: str = "en") -> str:
     return "\n".join(lines)
 
 
+def _dating(dating: Dating, language: str) -> str:
+    """That dates are those of invoices, and what follows."""
+    code = "months" if dating.unit == "month" else "ignored"
+    code = code if dating.clustered else "set"
+    which = say("list.separator", language).join(
+        say("day.month_end", language) if d == MONTH_END else say("day.of_month", language, day=d)
+        for d in dating.closing_days
+    )
+    return say(
+        f"note.dating_{code}", language, share=percent(dating.share, language, 0), days=which,
+        calendar=percent(dating.calendar, language, 0), unit=say(f"unit.{dating.unit}", language),
+    )  # fmt: skip
+
+
 def models(fits: Fits, card: pd.DataFrame, language: str = "en") -> str:
     """Which order model each segment rests on, and where lifetimes does not agree."""
     lines = [
@@ -125,6 +143,7 @@ def models(fits: Fits, card: pd.DataFrame, language: str = "en") -> str:
     ]
     if fits.choice is not None:
         lines.append(_order_model(fits.choice, language))
+    lines += [_attribute(attribute, language) for attribute in fits.attributes]
     theirs = card[card["engine"] == "lifetimes"].drop_duplicates(["model", "model_segment"])
     if len(theirs):
         bad = theirs[theirs["warning"].notna()]
@@ -150,6 +169,18 @@ def _order_model(choice: OrderChoice, language: str) -> str:
         f"note.order_model_{choice.reason}", language, origins=whole(choice.origins, language),
         default=digits(choice.crps[DEFAULT]), rival=digits(choice.crps[RIVAL]), gain=digits(choice.gain, True),
         error=digits(choice.standard_error), clear=whole(CLEAR, language),
+    )  # fmt: skip
+
+
+def _attribute(attribute: Attribute, language: str) -> str:
+    """Whether a declared attribute tells customers apart."""
+    what, test = say(f"attribute.{attribute.what}", language), attribute.test
+    if test is None:
+        return say("note.attribute_cannot_tell", language, name=attribute.name, what=what)
+    code = "note.attribute_tells" if test.p_value < 0.05 else "note.attribute_does_not"
+    return say(
+        code, language, name=attribute.name, what=what, statistic=decimal(test.statistic, language, 1),
+        df=whole(test.degrees_of_freedom, language), p=decimal(test.p_value, language, 3),
     )  # fmt: skip
 
 

@@ -11,19 +11,20 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.errors import Refused
-from ltvlab_utils.models import MBGNBD, GammaGamma, ParetoNBD, ShiftedBetaGeometric
+from ltvlab_utils.models import BGBB, MBGNBD, GammaGamma, ParetoNBD, ShiftedBetaGeometric
 from ltvlab_utils.value.drift import Drift
 from ltvlab_utils.value.order_posterior import Posterior
 from ltvlab_utils.value.pace import Pace
 
 if TYPE_CHECKING:
+    from ltvlab_utils.value.attributes import Attribute
     from ltvlab_utils.value.lapse import Factor
     from ltvlab_utils.value.movement import Movement
     from ltvlab_utils.value.order_choice import OrderChoice
     from ltvlab_utils.value.renewal_hazard import RenewalHazard
 
 ORDER_MODELS = {"pareto_nbd": ParetoNBD, "mbg_nbd": MBGNBD}
-NAMES = {**ORDER_MODELS, "gamma_gamma": GammaGamma, "shifted_beta_geometric": ShiftedBetaGeometric}
+NAMES = {**ORDER_MODELS, "bg_bb": BGBB, "gamma_gamma": GammaGamma, "shifted_beta_geometric": ShiftedBetaGeometric}
 MIN_CUSTOMERS, MIN_REPEATERS = 30, 10  # below, a segment takes the pooled fit
 
 ALL = hist.ALL
@@ -54,7 +55,8 @@ class Choice:
 class Fits:
     """`orders` and `spend`: segment -> Choice; `renewals`: (segment, term class) -> Choice, which knows
     tenure alone and stands in where there is no `hazard`; `movement` of contracts, `lapse`: what the end of the last
-    contract does to orders; `card`: model_card rows; `choice` of the order model, where the settings leave it open."""
+    contract does to orders; `card`: model_card rows; `choice` of the order model, where the settings leave it open;
+    `attributes`: tests of the declared covariates."""
 
     orders: dict[str, Choice] = field(default_factory=dict)
     spend: dict[str, Choice] = field(default_factory=dict)
@@ -67,6 +69,7 @@ class Fits:
     pace: Pace | None = None
     drift: Drift | None = None
     choice: OrderChoice | None = None
+    attributes: list[Attribute] = field(default_factory=list)
 
 
 def attempt(name: str, data: pd.DataFrame, weights: np.ndarray | None = None):

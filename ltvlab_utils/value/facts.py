@@ -38,6 +38,7 @@ class Facts:
     None where there are none.
 
     Of a large company a row of `customers` and `histories` stands for `weight` customers alike (value/wide.py);
+    `attributes`: customer_id and the declared covariates, of the customers of `some_histories` at least.
     `fitted` and `spends` are the weighted rows that models are fitted on; `wide` has each customer."""
 
     as_of: date
@@ -56,6 +57,7 @@ class Facts:
     wide: Wide | None = None
     fitted: pd.DataFrame | None = None
     spends: pd.DataFrame | None = None
+    attributes: pd.DataFrame | None = None
 
     @property
     def each_history(self) -> pd.DataFrame | ir.Table:
@@ -75,6 +77,7 @@ class Facts:
             self.as_of, keep(self.customers), keep(self.histories), keep(self.contracts), keep(self.renewals),
             self.moves and self.moves.only(ids), self.has_support, self.has_changes, self.credit_loss_rate,
             self.report, keep(self.decisions), self.lapses and lapse.Lapses(keep(self.lapses.rows)), self.months,
+            attributes=keep(self.attributes),
         )  # fmt: skip
 
 
@@ -231,8 +234,16 @@ def gather(tables: Mapping[str, ir.Table], settings, as_of: date, counted: bool 
     customers = _customers(people, frames, segment_by)
     return Facts(
         as_of, customers, histories, under.running, under.renewals, under.moves, "support_costs" in tables,
-        under.has_changes, rate, report, under.looks, under.lapses, months,
+        under.has_changes, rate, report, under.looks, under.lapses, months, attributes=attributes(people, settings),
     )  # fmt: skip
+
+
+def attributes(people: ir.Table | None, settings, ids: pd.Series | None = None) -> pd.DataFrame | None:
+    """customer_id and the declared covariates, of the customers `ids` or of all; None where none is declared."""
+    if people is None or not settings.models.covariates:
+        return None
+    own = people if ids is None else people.semi_join(ibis.memtable(pd.DataFrame({"customer_id": ids})), "customer_id")
+    return own.select("customer_id", *settings.models.covariates).to_pandas()
 
 
 def months_of(by_month: pd.DataFrame, histories: pd.DataFrame, as_of: date, time_unit: str) -> Months | None:
@@ -257,6 +268,8 @@ def middle_orders(by_month: pd.DataFrame, ends: list[pd.Series], as_of: date, ti
     periods = pd.period_range(count.index.min(), pd.Timestamp(as_of).to_period("M"), freq="M")[::-1]
     starts = (pd.Timestamp(as_of) - periods.start_time.normalize()).days.to_numpy(float) + 1
     back = np.concatenate([[0.0], starts]) / hist.DAYS_PER_UNIT[time_unit]
+    if time_unit == "month":
+        back = np.arange(len(back), dtype=float)
     return Months(back, periods.month.to_numpy() - 1, count.reindex(periods, fill_value=0.0).to_numpy().clip(min=0))
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ltvlab_utils import histories as hist
 from ltvlab_utils.models.second_opinion import second_opinion
-from ltvlab_utils.value import lapse, movement, renewal_hazard
+from ltvlab_utils.value import attributes, lapse, movement, renewal_hazard
 from ltvlab_utils.value.choice import ALL, ORDER_MODELS, Choice, Fits, attempt
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.order_choice import AUTO, OrderChoice, named
@@ -31,6 +31,9 @@ def fit(facts: Facts, settings, quick: bool = False, choice: OrderChoice | None 
         fit_spend(fits, spends, facts.some_histories)
     if len(facts.renewals):
         fit_renewals(fits, facts)
+    if not quick:
+        fits.attributes, card = attributes.tested(facts, settings)
+        fits.card += card
     segment_of = facts.customers.set_index("customer_id")["model_segment"]
     if facts.decisions is not None:
         fits.hazard = renewal_hazard.fit(with_segment(facts.decisions, segment_of))

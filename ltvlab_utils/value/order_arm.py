@@ -42,13 +42,42 @@ def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, dra
     choice = fits.orders[segment]
     with np.errstate(over="ignore"):  # a death too far away to write down lies beyond the horizon all the same
         latent = choice.model.sample_latents(h, draws, rng, shared.params[id(choice.model)])
-    shape = latent["rate"].shape
-    draw = np.broadcast_to(np.arange(draws), shape)
-    rate, dropout = latent["rate"] / unit, latent["dropout"]
-    by_order = bool(dropout.any())  # MBG/NBD: death falls at an order, so it runs on the orders' own clock
     after = np.full(draws, settings.models.order_rate_after_lapse)
     if shared.after_lapse is not None:
         after = shared.after_lapse
+    played = (
+        by_month(latent, lapse, after, shared, horizon, rng)
+        if "months" in latent
+        else by_day(latent, lapse, after, shared, horizon, unit, getattr(choice.model, "k", 1), rng)
+    )
+    return _money(h, spend_cap, *played, segment, fits, shared, horizon, draws, rng)
+
+
+def by_month(latent, lapse, after, shared, horizon, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Orders of a monthly model, dated to the end of their month: cell and day of each, and end (rows, draws). The pace
+    of a month acts on the rate -ln(1 - p) behind the chance p of an order in it."""
+    shape = latent["p"].shape
+    draw = np.arange(shape[1])
+    rate = -np.log1p(-np.minimum(latent["p"], 1 - 1e-12))
+    exposure = shared.clock.exposure(np.broadcast_to(horizon.ends[:, None], (len(horizon.ends), shape[1])), draw)
+    pace = np.diff(exposure, axis=0) / np.diff(horizon.ends)[:, None]
+    cells, days = [], []
+    for month, end in enumerate(horizon.ends[1:]):
+        own = pace[month] * np.where(lapse < end, after, 1.0)
+        ordered = (rng.random(shape) < -np.expm1(-rate * own)) & (latent["months"] > month)
+        cells.append(np.flatnonzero(ordered))
+        days.append(np.full(len(cells[-1]), end))
+    lived = horizon.ends[np.minimum(latent["months"], horizon.months).astype(int)]
+    return np.concatenate(cells), np.concatenate(days), lived
+
+
+def by_day(latent, lapse, after, shared, horizon, unit, k, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Orders of a model in continuous time: cell and day of each, and end (rows, draws)."""
+    shape = latent["rate"].shape
+    draws = shape[1]
+    draw = np.broadcast_to(np.arange(draws), shape)
+    rate, dropout = latent["rate"] / unit, latent["dropout"]
+    by_order = bool(dropout.any())  # MBG/NBD: death falls at an order, so it runs on the orders' own clock
     end = np.where(latent["alive"], horizon.days, 0.0)
     if not by_order:
         end = np.minimum(latent["lifetime"] * unit, end)
@@ -59,7 +88,6 @@ def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, dra
         last = latent["lifetime"] * unit if by_order else np.full(shape, np.inf)
     stop = np.minimum(exposure, last)
     number = rng.poisson(rate * (1 - dropout) * stop)
-    k = getattr(choice.model, "k", 1)
     final = latent["alive"] & (last <= exposure) if by_order else np.zeros(shape, bool)
 
     if k == 1:
@@ -80,16 +108,21 @@ def order_arm(h, spend_cap, lapse, segment, fits, shared, horizon, settings, dra
             exposed = np.where(slow, lapsed + (exposed - lapsed) / np.maximum(factor, 1e-12), exposed)
         return shared.clock.days(exposed, draw.ravel()[where])
 
-    day = np.ceil(day_of(moment, cell))  # an order has a date
-    factor = horizon.discount(day)
-    early = day <= horizon.fiscal_days
-    count = lambda w=None: np.bincount(cell, w, number.size).reshape(shape)  # noqa: E731
-    orders, soon = count(), count(early.astype(float))
-    discounted, discounted_soon = count(factor), count(factor * early)
     if by_order:
         gone = np.flatnonzero(final)
         end = end.copy()
         end.ravel()[gone] = day_of(last.ravel()[gone], gone)
+    return cell, np.ceil(day_of(moment, cell)), end  # an order has a date
+
+
+def _money(h, spend_cap, cell, day, end, segment, fits, shared, horizon, draws, rng) -> dict[str, np.ndarray]:
+    """What the orders of `cell` and `day` bring."""
+    shape = end.shape
+    factor = horizon.discount(day)
+    early = day <= horizon.fiscal_days
+    count = lambda w=None: np.bincount(cell, w, end.size).reshape(shape)  # noqa: E731
+    orders, soon = count(), count(early.astype(float))
+    discounted, discounted_soon = count(factor), count(factor * early)
     spend = fits.spend[segment].model
     params = shared.params[id(spend)]
     usable = h.assign(

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ltvlab_utils import histories as hist
+from ltvlab_utils.models.monthly import MonthlyBGBB
 from ltvlab_utils.value.choice import ALL, Choice, Fits, attempt, card_rows, usable
 from ltvlab_utils.value.facts import Facts
 from ltvlab_utils.value.scores import crps
@@ -59,6 +60,8 @@ def named(settings, choice: OrderChoice | None) -> str:
 
 def rival(fits: Fits, facts: Facts) -> Fits | None:
     """The same fits with MBG/NBD in each segment where it can be used; None where it can nowhere."""
+    if any(isinstance(choice.model, MonthlyBGBB) for choice in fits.orders.values()):
+        return None  # dates without days
     found = {}
     for segment, part in facts.histories.groupby("model_segment", sort=True):
         rows = hist.distinct(part)

@@ -4,7 +4,8 @@ Values rest on the posterior of the Pareto/CNBD-k (order_posterior), which alway
 maximum-likelihood fit, with few it leans on the other segments and on the stated prior, and says how much. Where the
 settings or the look back (order_choice) name MBG/NBD, a segment rests on its own maximum-likelihood fit of that
 instead, if it is usable. Both maximum-likelihood fits stand on the card beside what is used, since those are what
-papers and lifetimes give.
+papers and lifetimes give. Where dates are month ends (month_clock), the posterior is that of BG/BB with a month as the
+opportunity, and its maximum-likelihood fit stands beside it: the others would read days that are not there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ltvlab_utils import histories as hist
+from ltvlab_utils.models.monthly import MonthlyBGBB, whole_months
 from ltvlab_utils.models.pareto_cnbd import PastClock
 from ltvlab_utils.periods import DAYS_PER_YEAR
 from ltvlab_utils.value.choice import (
@@ -28,9 +30,11 @@ from ltvlab_utils.value.choice import (
     usable,
 )
 from ltvlab_utils.value.facts import Facts
+from ltvlab_utils.value.order_families import Monthly, Regular
 from ltvlab_utils.value.order_posterior import Data, Posterior, posteriors, regularity
 from ltvlab_utils.value.pace import fit_pace
 
+MONTH, MONTHLY = "month", "bg_bb_posterior"
 POSTERIOR = 2  # names the random stream
 DEATHS = 2  # coordinate of phi
 UNKNOWN = 1.0  # sd of ln death rate: known to a factor of three at best, so P(alive) is anybody's guess
@@ -41,37 +45,49 @@ def _too_few(h: pd.DataFrame) -> bool:
     return hist.customers(h) < MIN_CUSTOMERS or hist.customers(h[h["frequency"] > 0]) < MIN_REPEATERS
 
 
-def _likelihood_fits(h: pd.DataFrame) -> dict:
+def _likelihood_fits(h: pd.DataFrame, monthly: bool) -> dict:
     """Name -> (model, warning) by maximum likelihood."""
     rows = hist.distinct(h)
+    if monthly:
+        x, tx, T = whole_months(*(rows[c].to_numpy(float) for c in ("frequency", "recency", "T")))
+        model, warning = attempt("bg_bb", rows.assign(frequency=x, recency=tx, n_periods=T), rows["weight"].to_numpy())
+        return {"bg_bb": (model, warning)}
     weights = rows["weight"].to_numpy()
     return {name: attempt(name, rows, weights) for name in ORDER_MODELS}
 
 
 def _posteriors(fits: Fits, h: pd.DataFrame, facts: Facts, settings, exact: bool) -> None:
     """The posterior of each segment on the seasonal clock of all."""
-    unit = hist.DAYS_PER_UNIT[settings.models.time_unit]
+    unit, monthly = hist.DAYS_PER_UNIT[settings.models.time_unit], settings.models.time_unit == MONTH
     parts = {}
     known = "log_interval_sum" in h
     for segment, part in h.groupby("model_segment", sort=True):
         rows = hist.distinct(part)
-        columns = (rows[c].to_numpy(float) for c in ("frequency", "recency", "T", "weight"))
-        parts[segment] = Data(*columns, float(part["log_interval_sum"].sum()) if known else None)
-    k = regularity(list(parts.values()), unit)
+        x, tx, T, weight = (rows[c].to_numpy(float) for c in ("frequency", "recency", "T", "weight"))
+        if monthly:
+            x, tx, T = whole_months(x, tx, T)
+        parts[segment] = Data(x, tx, T, weight, float(part["log_interval_sum"].sum()) if known else None)
+    k = 1 if monthly else regularity(list(parts.values()), unit)
     clock = PastClock()
     if facts.months is not None:
-        everyone = (np.concatenate([getattr(d, c) for d in parts.values()]) for c in ("x", "tx", "T", "weights"))
+        everyone = [np.concatenate([getattr(d, c) for d in parts.values()]) for c in ("x", "tx", "T", "weights")]
+        if monthly:  # orders between fall in the months between, not in the last one's own
+            everyone[1] = np.maximum(everyone[1] - 1, 0)
         fits.pace = fit_pace(facts.months, *everyone, k)
         clock = fits.pace.clock
+    family = Monthly() if monthly else Regular(k, clock, unit)
     seed = np.random.SeedSequence([settings.models.seed, POSTERIOR])
-    found = posteriors(parts, k, clock, unit, np.random.default_rng(seed), exact)
+    found = posteriors(parts, family, np.random.default_rng(seed), exact)
     for segment, posterior in found.items():
         fits.orders[segment] = _choice(posterior, len(found) > 1, unit)
 
 
 def _choice(posterior: Posterior, several: bool, unit: float) -> Choice:
     model, own = posterior.model, posterior.own_weight
-    name = "pareto_nbd" if model.k == 1 and model.clock.plain else "pareto_cnbd"
+    if isinstance(model, MonthlyBGBB):
+        name = MONTHLY
+    else:
+        name = "pareto_nbd" if model.k == 1 and model.clock.plain else "pareto_cnbd"
     notes = []
     deaths_a_year = np.median(posterior.sets[:, 2] / posterior.sets[:, 3]) * DAYS_PER_YEAR / unit
     rung = "own"
@@ -93,13 +109,16 @@ def fit_orders(fits: Fits, facts: Facts, settings, named: str, quick: bool = Fal
     h = facts.histories if facts.fitted is None else facts.fitted
     parts = dict(iter(h.groupby("model_segment", sort=True)))
     _posteriors(fits, h, facts, settings, not quick)
+    monthly = settings.models.time_unit == MONTH
+    if quick and monthly:
+        return
     if quick and named == "pareto_nbd":
         return
     enough = {s: p for s, p in parts.items() if not _too_few(p)} if len(parts) > 1 else {}
     for segment, part in {**enough, (ALL if len(parts) > 1 else next(iter(parts))): h}.items():
-        for name, (model, warning) in _likelihood_fits(part).items():
+        for name, (model, warning) in _likelihood_fits(part, monthly).items():
             fits.models[(name, segment)] = model
-            chosen = name == named != "pareto_nbd" and segment in parts and usable(model)
+            chosen = not monthly and name == named != "pareto_nbd" and segment in parts and usable(model)
             if chosen:
                 fits.orders[segment] = Choice(name, model, "own")
             fits.card += fit_rows(name, segment, model, warning, hist.customers(part), chosen)
@@ -118,9 +137,12 @@ def _posterior_rows(segment: str, choice: Choice, customers: int) -> list[dict]:
     posterior = choice.posterior
     low, middle, high = np.quantile(posterior.sets, [0.16, 0.5, 0.84], axis=0)
     names = choice.model.names
-    values = dict(zip(names, middle, strict=True)) | {"k": choice.model.k, "pooled_weight": choice.pooled_weight}
+    values = dict(zip(names, middle, strict=True)) | {"pooled_weight": choice.pooled_weight}
+    name = MONTHLY
+    if not isinstance(choice.model, MonthlyBGBB):
+        name, values = "pareto_cnbd", values | {"k": choice.model.k}
     spread = dict(zip(names, (high - low) / 2, strict=True))
     return card_rows(
-        "pareto_cnbd", "ltvlab", segment, values, spread, posterior.log_likelihood, customers, posterior.usable,
+        name, "ltvlab", segment, values, spread, posterior.log_likelihood, customers, posterior.usable,
         ",".join(choice.notes), True,
     )  # fmt: skip

@@ -20,12 +20,10 @@ from scipy.special import gammaln
 
 from ltvlab_utils.models.base import thinned
 from ltvlab_utils.models.fitting import maximise
+from ltvlab_utils.models.monthly import MonthlyBGBB
 from ltvlab_utils.models.pareto_cnbd import ParetoCNBD, PastClock
+from ltvlab_utils.value.order_families import DEATH_RATE_SD, PRIOR_SD, Family, Regular
 
-YEAR = 365.25  # days
-DEATH_RATE, DEATH_RATE_SD = 0.4, 1.3  # a year; sd on log scale
-SHAPE, SHAPE_SD = 0.9, 1.0  # of r and s
-RATE_SD = 1.5  # of the order rate, around the crude rate of all customers
 TAU_SCALE = 0.5
 SETS = 200  # parameter sets that stand for the posterior
 EXACT, PROPOSALS, DEGREES = 2_500, 800, 5
@@ -66,11 +64,11 @@ class Prior:
 
 @dataclass(frozen=True)
 class Posterior:
-    """`model` at the posterior mode; `sets`: (SETS, 4) draws of (r, alpha, s, beta); `phi` the same draws as phi;
+    """`model` at the posterior mode; `sets`: (SETS, 4) draws of its parameters; `phi` the same draws as phi;
     `mode`, `covariance` of the Laplace approximation of phi; `own_weight`: share of each coordinate's precision that
     the segment's own customers bring; `prior` under which it stands; `log_likelihood` at the mode."""
 
-    model: ParetoCNBD
+    model: ParetoCNBD | MonthlyBGBB
     sets: np.ndarray
     phi: np.ndarray
     mode: np.ndarray
@@ -81,46 +79,31 @@ class Posterior:
     usable: bool
 
 
-def top_prior(data: list[Data], k: int, unit_days: float) -> Prior:
+def top_prior(data: list[Data], family: Family) -> Prior:
     """The prior where nothing is pooled, in the model's time unit."""
     orders = sum(float(d.weights @ d.x) for d in data) + 0.5
     time = sum(float(d.weights @ d.T) for d in data) + 1.0
-    mean = np.log([orders / time, SHAPE, DEATH_RATE / YEAR * unit_days, SHAPE])
-    return Prior(mean, np.array([RATE_SD, SHAPE_SD, DEATH_RATE_SD, SHAPE_SD]))
+    return Prior(family.prior_mean(orders, time), PRIOR_SD)
 
 
-def _natural(phi: np.ndarray, k: int) -> np.ndarray:
-    """phi (..., 4) -> (r, alpha, s, beta)."""
-    rate, r, death, s = np.moveaxis(np.clip(phi, -40, 40), -1, 0)
-    return np.stack([np.exp(r), np.exp(r - rate) / k, np.exp(s), np.exp(s - death)], axis=-1)
-
-
-def _objective(data: Data, prior: Prior, k: int, clock: PastClock, near: np.ndarray):
-    """ln posterior and its slope; the time of death is integrated on the nodes that suit parameters `near`."""
-    model = _at(near, k, clock)
-    nodes = model.nodes(data.x, data.tx, data.T)
+def _objective(data: Data, prior: Prior, family: Family, near: np.ndarray):
+    """ln posterior and its slope, on what suits parameters `near`."""
+    likelihood = family.rows(data.x, data.tx, data.T, near)
 
     def value(phi: np.ndarray) -> tuple[float, np.ndarray]:
-        values = tuple(_natural(phi, k))
-        rows, slopes = model.rows(data.x, data.tx, data.T, values, nodes=nodes)
+        values = tuple(family.natural(phi))
+        rows, slopes = likelihood(values, True)
         by_log = np.array([v * (data.weights @ g) for v, g in zip(values, slopes, strict=True)])
-        g_r, g_alpha, g_s, g_beta = by_log
-        slope = np.array([-g_alpha, g_r + g_alpha, -g_beta, g_s + g_beta])
-        slope -= (phi - prior.mean) / prior.sd**2
+        slope = family.chain(values, by_log) - (phi - prior.mean) / prior.sd**2
         return float(data.weights @ rows) + float(prior.log(phi)), slope
 
     return value
 
 
-def _at(phi: np.ndarray, k: int, clock: PastClock) -> ParetoCNBD:
-    r, alpha, s, beta = map(float, _natural(phi, k))
-    return ParetoCNBD(r=r, alpha=alpha, s=s, beta=beta, k=k, clock=clock)
-
-
-def _climb(data: Data, prior: Prior, k: int, clock: PastClock) -> tuple[np.ndarray, float]:
+def _climb(data: Data, prior: Prior, family: Family) -> tuple[np.ndarray, float]:
     """Near the mode of phi, and the log posterior there to a hundredth or so."""
     size, bounds = max(data.customers, 1.0), zip(prior.mean - EDGE, prior.mean + EDGE, strict=True)
-    objective = _objective(data, prior, k, clock, prior.mean)
+    objective = _objective(data, prior, family, prior.mean)
     with np.errstate(all="ignore"):
         found = minimize(
             lambda phi: tuple(-v / size for v in objective(phi)), prior.mean, jac=True, method="L-BFGS-B",
@@ -129,13 +112,13 @@ def _climb(data: Data, prior: Prior, k: int, clock: PastClock) -> tuple[np.ndarr
     return found.x, -float(found.fun) * size
 
 
-def mode(data: Data, prior: Prior, k: int, clock: PastClock) -> tuple[np.ndarray, np.ndarray, float, bool]:
+def mode(data: Data, prior: Prior, family: Family) -> tuple[np.ndarray, np.ndarray, float, bool]:
     """Posterior mode of phi, its Laplace covariance, the log posterior there, and whether the search ended well."""
     some = data if data.customers <= ALL_OF else _thinned(data)
-    near, _ = _climb(some, prior, k, clock)
+    near, _ = _climb(some, prior, family)
     starts = [near, prior.mean + np.array([0.3, -0.7, 0.8, -0.7])]
-    objective = _objective(data, prior, k, clock, near)
-    rough = _objective(some, prior, k, clock, near) if some is not data else None
+    objective = _objective(data, prior, family, near)
+    rough = _objective(some, prior, family, near) if some is not data else None
     with np.errstate(all="ignore"):
         best = maximise(
             objective, starts, prior.mean - EDGE, prior.mean + EDGE, max(data.customers, 1.0), ["boundary"] * 4, rough
@@ -160,8 +143,8 @@ def regularity(data: list[Data], unit_days: float) -> int:
     intervals = sum(d.log_intervals for d in data)
     best, found = -np.inf, 1
     for k in REGULAR:
-        prior = top_prior(data, k, unit_days)
-        _, height = _climb(pooled, prior, k, PastClock())
+        family = Regular(k, PastClock(), unit_days)
+        _, height = _climb(pooled, top_prior(data, family), family)
         height += (k - 1) * intervals - float(pooled.weights @ pooled.x) * gammaln(k)
         if height > best + 2.0:  # more regular only where the data say so
             best, found = height, k
@@ -170,7 +153,7 @@ def regularity(data: list[Data], unit_days: float) -> int:
     return found
 
 
-def _draw(data: Data, prior: Prior, k: int, clock: PastClock, at: np.ndarray, covariance: np.ndarray, rng, exact):
+def _draw(data: Data, prior: Prior, family: Family, at: np.ndarray, covariance: np.ndarray, rng, exact):
     """(SETS, 4) draws of phi."""
     values, vectors = np.linalg.eigh(covariance)
     root = vectors * np.sqrt(np.maximum(values, 1e-12))
@@ -180,11 +163,9 @@ def _draw(data: Data, prior: Prior, k: int, clock: PastClock, at: np.ndarray, co
     stretch = np.sqrt(DEGREES / rng.chisquare(DEGREES, PROPOSALS))[:, None]
     t = z * stretch * 1.1
     phi = at + t @ root.T
-    model = _at(at, k, clock)
-    nodes = model.nodes(data.x, data.tx, data.T)
-    log_likelihood = lambda v: data.weights @ model.rows(data.x, data.tx, data.T, tuple(v), False, nodes)[0]  # noqa: E731
+    likelihood = family.rows(data.x, data.tx, data.T, at)
     with np.errstate(all="ignore"):
-        height = np.array([log_likelihood(v) for v in _natural(phi, k)])
+        height = np.array([data.weights @ likelihood(tuple(v), False)[0] for v in family.natural(phi)])
     height = height + prior.log(phi)
     squared = ((t / 1.1) ** 2).sum(axis=1)
     proposal = -(DEGREES + 4) / 2 * np.log1p(squared / DEGREES)
@@ -218,16 +199,16 @@ def pooled_prior(modes: np.ndarray, variances: np.ndarray, top: Prior) -> Prior:
 
 
 def posteriors(
-    data: dict[str, Data], k: int, clock: PastClock, unit_days: float, rng: np.random.Generator, exact: bool = True
+    data: dict[str, Data], family: Family, rng: np.random.Generator, exact: bool = True
 ) -> dict[str, Posterior]:
     """The posterior of each segment; streams are spawned in the order of the names. `exact` False: Laplace alone."""
     names = sorted(data)
-    top = top_prior(list(data.values()), k, unit_days)
+    top = top_prior(list(data.values()), family)
     priors = dict.fromkeys(names, top)
     if len(names) > 1:
         # The segments' own estimates under a prior that hardly says anything.
         vague = top.wider(2.0)
-        first = {n: mode(data[n], vague, k, clock) for n in names}
+        first = {n: mode(data[n], vague, family) for n in names}
         shared = pooled_prior(
             np.array([first[n][0] for n in names]), np.array([np.diag(first[n][1]) for n in names]), top
         )
@@ -235,12 +216,14 @@ def posteriors(
     out = {}
     for name, stream in zip(names, rng.spawn(len(names)), strict=True):
         prior = priors[name]
-        at, covariance, height, usable = mode(data[name], prior, k, clock)
-        phi = _draw(data[name], prior, k, clock, at, covariance, stream, exact)
+        at, covariance, height, usable = mode(data[name], prior, family)
+        phi = _draw(data[name], prior, family, at, covariance, stream, exact)
         own = 1 - np.clip(np.diag(covariance) / prior.sd**2, 0, 1)
         likelihood = height - float(prior.log(at))
-        out[name] = Posterior(_at(at, k, clock), _natural(phi, k), phi, at, covariance, own, prior, likelihood, usable)
+        out[name] = Posterior(
+            family.model(at), family.natural(phi), phi, at, covariance, own, prior, likelihood, usable
+        )
     return out
 
 
-__all__ = ["Data", "Posterior", "Prior", "mode", "posteriors", "regularity", "top_prior"]
+__all__ = ["DEATH_RATE_SD", "Data", "Posterior", "Prior", "mode", "posteriors", "regularity", "top_prior"]

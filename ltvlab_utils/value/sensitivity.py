@@ -36,7 +36,7 @@ def of_prior(totals: Mapping[str, np.ndarray], fits: Fits, params: Mapping[str, 
             prior, of = choice.posterior.prior, params[segment]
             mean, sd = prior.mean[DEATH], prior.sd[DEATH]
             moved = mean + np.log(factor) * min((sd / DEATH_RATE_SD) ** 2, 1.0)
-            rate = np.log(of["s"] / of["beta"])
+            rate = np.log(of["s"] / of["beta"]) if "s" in of else np.log(of["gamma"] / of["delta"])
             log_weight = ((rate - mean) ** 2 - (rate - moved) ** 2) / (2 * sd**2)
             weight = np.exp(log_weight - log_weight.max())
             told = weight.sum() ** 2 / (weight @ weight) >= LEAST_DRAWS

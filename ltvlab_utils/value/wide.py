@@ -160,8 +160,14 @@ def gather(
         as_of, people, histories[frame["order_class"] >= 0].reset_index(drop=True), shared.contracts, shared.renewals,
         shared.moves, shared.has_support, shared.has_changes, shared.credit_loss_rate, report, shared.decisions,
         shared.lapses, _months(numbered, by_month, as_of, models.time_unit), wide, _fitted(numbered, unit),
-        _spends(numbered),
+        _spends(numbered), facts_.attributes(tables.get("customers"), settings, _known(sample, shared)),
     )  # fmt: skip
+
+
+def _known(sample: pd.DataFrame, shared: Facts) -> pd.Series:
+    """Customers whose attributes are looked at: those of the sample, and those with contracts."""
+    ids = [sample["customer_id"], *([shared.renewals["customer_id"]] if len(shared.renewals) else [])]
+    return pd.concat(ids).drop_duplicates().sort_values(ignore_index=True)
 
 
 def at(tables: Mapping[str, ir.Table], settings, as_of: date) -> Wide:
