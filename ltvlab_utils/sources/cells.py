@@ -155,11 +155,13 @@ def prepared(raw: ir.Table, file: SourceFile, taxed: bool) -> ir.Table:
         order = ibis.coalesce(*(parse.stripped(raw[f"c{i}"]) for i in places), order)
     rows = raw.mutate(order_=order)
     places = {i for name in settings.fill_down if has(file, name) for i in _places(file, name)}
-    whole = ibis.window(group_by=rows.order_, order_by=rows.row_no, preceding=None, following=None)
     changes = {}
     for i in sorted(places):
         own = parse.stripped(rows[f"c{i}"])
-        changes[f"c{i}"] = ibis.coalesce(own, own.first(include_null=False).over(whole))
+        # nulls last, since the engine's FIRST_VALUE sees them
+        order = [own.isnull(), rows.row_no]
+        whole = ibis.window(group_by=rows.order_, order_by=order, preceding=None, following=None)
+        changes[f"c{i}"] = ibis.coalesce(own, own.first(include_null=True).over(whole))
     first = ibis.row_number().over(group_by=rows.order_, order_by=rows.row_no) == 0
     return rows.mutate(**changes, first_=first)
 

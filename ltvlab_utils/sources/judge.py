@@ -178,8 +178,13 @@ def one_a_key(contract: Contract, rows: ir.Table) -> ir.Table:
     order = [rows.repeats_, rows.order_.desc(), rows.row_no_.desc()]
     first = ibis.row_number().over(**window, order_by=order)
     others = [c for c in contract.names if c not in contract.keys]
-    whole = {**window, "order_by": order, "rows": (None, None)}
-    last = {c: ibis.ifelse(rows.repeats_, rows[c].first(include_null=False).over(**whole), rows[c]) for c in others}
+
+    def last_of(name: str) -> ir.Value:
+        """The last value there is: nulls come last in this order, since the engine's FIRST_VALUE sees them."""
+        in_order = ibis.window(**window, order_by=[rows[name].isnull(), *order], preceding=None, following=None)
+        return ibis.ifelse(rows.repeats_, rows[name].first(include_null=True).over(in_order), rows[name])
+
+    last = {name: last_of(name) for name in others}
     if "customer_name" in last:
         last["customer_name"] = ibis.coalesce(last["customer_name"], rows.customer_id)
     return rows.mutate(nth_=first, **last).filter(lambda t: t.nth_ == 0).drop("nth_")

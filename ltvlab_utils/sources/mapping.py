@@ -54,7 +54,7 @@ def mapped(file: SourceFile, header: Sequence[str]) -> SourceFile:
             origin[helper] = ("constant", _text(wanted.constants[helper]))
         elif asked and helper not in wanted.may_lack:
             raise Refused(_not_there(file, helper, asked, names))
-    _refuse_half(file, origin)
+    _refuse_half(file, origin, names)
     worked_out = {c for helper, columns in WORKED_OUT.items() if helper in origin for c in columns}
     for column in contract.columns:
         asked = _options(wanted.columns.get(column.name, []))
@@ -110,14 +110,14 @@ def _text(value: str | int | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _refuse_half(file: SourceFile, origin: dict) -> None:
+def _refuse_half(file: SourceFile, origin: dict, names: list[str]) -> None:
     for helper in origin:
         if (needed := NEEDS.get(helper)) and needed not in origin:
             raise Refused(
                 f"{file.where}: {helper} is mapped, but {needed} is not, without which it means nothing: map both at "
                 f"the source {file.source}, or neither."
             )
-    keyed = file.settings.columns.get("order_id") or "order_id" in file.header
+    keyed = _found(_options(file.settings.columns.get("order_id", "order_id")), names)
     if file.table == "order_lines" and not keyed and (file.settings.fill_down or file.settings.further_lines):
         raise Refused(f"{file.where}: fill_down and further_lines need the order of a line: map order_id.")
 

@@ -19,6 +19,7 @@ from ltvlab_utils.tables import CONTRACTS
 from ltvlab_utils.tables.contract import KINDS
 
 MONEY = KINDS["money"][1]
+QUANTITY = "decimal(20, 6)"  # with the price's 18 digits the 38 that a product may have
 EXACT = "decimal(26, 8)"  # of a price times a quantity, before its discount
 SHARE = "decimal(8, 6)"
 MORE = "struct<n: int64, kind: string, net: decimal(18, 4), on: date>"
@@ -77,7 +78,7 @@ def _amounts(rows: ir.Table, file: SourceFile) -> ir.Table:
     """net_amount and discount_amount from price, quantity and discounts, with tax where the file counts so."""
     if file.origin["net_amount"][0] != "made":
         return rows
-    rows = rows.mutate(full_=(parse.number(rows.text_quantity, MONEY) * rows.unit_price).try_cast(EXACT))
+    rows = rows.mutate(full_=(_quantity(rows) * rows.unit_price).try_cast(EXACT))
     nothing = ibis.literal(0, EXACT)
     off = nothing
     if has(file, "line_discount_rate"):
@@ -93,6 +94,10 @@ def _amounts(rows: ir.Table, file: SourceFile) -> ir.Table:
     if file.origin["discount_amount"][0] == "made":
         made["discount_amount"] = rows.off_.try_cast(MONEY)
     return rows.mutate(**made)
+
+
+def _quantity(rows: ir.Table) -> ir.DecimalValue:
+    return parse.number(rows.text_quantity, MONEY).cast(QUANTITY)
 
 
 def _back(rows: ir.Table, file: SourceFile) -> ir.Table:
@@ -171,7 +176,9 @@ def _signs(rows: ir.Table, file: SourceFile) -> ir.Table:
     changes = {
         "net_amount": ibis.cases((rows.word_ == "tax", ibis.literal(0, MONEY)), (negated, -net.abs()), else_=net),
         "fault_net_amount": _or(_fault(rows, "net_amount"), positive, "out_of_range"),
-        "kind": ibis.cases((rows.word_.isin(WORDS), "fee"), (returned, "return"), else_=rows.word_),
+        "kind": ibis.cases(
+            (rows.word_.isin(WORDS), "fee"), (rows.undone_, "sale"), (returned, "return"), else_=rows.word_
+        ),
         "status": ibis.ifelse(rows.undone_, "cancelled", rows.status),
     }
     if rules != type(rules)():
@@ -179,7 +186,7 @@ def _signs(rows: ir.Table, file: SourceFile) -> ir.Table:
         changes["returns_order_id"] = ibis.ifelse(returned, rows.returns_order_id, NONE)
         changes["quantity"] = ibis.ifelse(returned, -rows.quantity.abs(), rows.quantity)
     if file.origin["cost_amount"][0] == "made":
-        cost = (parse.number(rows.text_quantity, MONEY) * rows.unit_cost).try_cast(MONEY)
+        cost = (_quantity(rows) * rows.unit_cost).try_cast(MONEY)
         changes["cost_amount"] = ibis.ifelse(returned, -cost.abs(), cost)
     elif unsigned:
         changes["cost_amount"] = ibis.ifelse(returned, -rows.cost_amount.abs(), rows.cost_amount)
