@@ -196,6 +196,16 @@ def test_01_of_the_next_period_runs_beside_02_and_changes_nothing(two, monkeypat
     assert written(two / "strict") == written(two / "reports")
 
 
+def test_an_01_that_begins_early_compares_with_the_run_at_work(two):
+    """Which is not published yet; its staged tables are there and stay as they are."""
+    at_work = (
+        "from ltvlab_utils.store import publish; assert not publish.published_run_id(run.prior.folder.parent)"
+        "; assert run.prior.folder.parent.name == '2025-05' and run.prior.has('rejected_rows')"
+    )
+    [may, _] = runner.run("small", "2025-05..2025-06", notebooks_dir=str(back_fill(two, june=at_work)))
+    assert store.read("small", "2025-06").prior.run_id == may.run_id
+
+
 @pytest.mark.slow
 def test_what_an_earlier_run_did_is_not_begun_early(two, monkeypatch):
     """There may be nothing left to do for June: then nothing of it may be written, not even for a while."""
