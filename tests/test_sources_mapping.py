@@ -144,7 +144,7 @@ def test_amounts_of_an_order_are_lines_of_their_own_once(tmp_path):
         [5, "送料", "not_a_number", 400],
     ]
     row = staged.report.iloc[0]
-    assert (row["rows_read"], row["amount_read"], row["amount_after_as_of"]) == (7, 2100 + 100 - 30 - 40 - 40, -40)
+    assert (row["rows_read"], row["amount_read"], row["amount_after_as_of"]) == (7, 2110 + 100 - 30 - 40 - 40, -40)
     assert reconciles(staged)
     assert lines(staged)["net_amount"].sum() == row["amount_accepted"] - row["amount_after_as_of"]
 
