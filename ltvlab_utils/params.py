@@ -30,7 +30,7 @@ class Models(Strict):
     """Settings of notebook 02."""
 
     time_unit: Literal["auto", "day", "week", "month"] = Field(
-        "auto", description="clock of orders; auto: week, but month (BG/BB) where dates gather on closing days | | 02"
+        "auto", description="clock of orders; auto: week; month (BG/BB) where dates are those of invoices | | 02"
     )
     orders: OrderModel = Field("auto", description="auto: pareto_nbd unless looks back clearly favour mbg_nbd | | 02")
     segment_by: str = Field("", description="column of customers that splits the models; one model where empty | | 02")
