@@ -2,10 +2,10 @@
 
 Where a company bills by the month, the dates in its extract are month ends (締め日): how long a customer has been
 silent is then known to the month alone, and no customer can have two orders in one. A model in days reads certainty
-into that: after two months without an invoice, P(alive) of a monthly customer was 0.91 in place of 0.29. With months as
-the clock, each of them one opportunity to order (BG/BB), the customers' chances are right. It has to be asked for: where
-customers fade, as in misspecified worlds, totals on months came 9 % too high and their 80 % interval held a third of
-them, while on weeks it held (`benchmarks.month_ends`). Until the drift learns that, notebook 02 says what is at stake.
+into that: after two months without an invoice, P(alive) of a monthly customer was 0.91 in place of 0.29. With months
+as the clock, each of them one opportunity to order (BG/BB), the customers' chances are right. They have to be asked
+for: where customers fade, as in misspecified worlds, totals on months came 9 % too high and their 80 % interval held a
+third of them, while on weeks it held (`benchmarks.month_ends`). Notebook 02 says what is at stake.
 
 tables, settings, dating = on_clock(tables, settings, as_of)   # before anything else reads the orders
 """
