@@ -197,6 +197,11 @@ def _kept(connection: ibis.BaseBackend, expression: ir.Table) -> ir.Table:
     return connection.table(name)
 
 
+def _dropped(connection: ibis.BaseBackend, *tables: ir.Table) -> None:
+    for table in tables:
+        connection.raw_sql(f'DROP TABLE "{table.get_name()}"').fetchall()
+
+
 def _loaded(connection: ibis.BaseBackend, table: pa.Table) -> ir.Table:
     """A small table of Python as a temporary table of the engine. By DuckDB: Ibis 12 cannot drop what it registers."""
     name = ibis.util.gen_name("ltvlab_stage")
@@ -225,25 +230,25 @@ def _judged(
     """Every row of a table's files with its judgement; rows and amount of each file as they were read; rows in another
     currency."""
     zone, currency = params.settings.time_zone, params.settings.currency
-    parts, raws, read, foreign = [], [], [], []
+    parts, steps, read, foreign = [], [], [], []
     with cells.staged_in_steps():
         for order, file in enumerate(own):
             loaded = readers.load(connection, file)
-            raws.append(loaded.get_name())
             cells.refuse_unequal(loaded, file)
             own_rows = cells.meant(loaded, file)
             passed_over = _rows(loaded) - _rows(own_rows) if file.only else 0
             tax = _tax(params, file)
             raw = cells.prepared(cells.without_point_zero(own_rows, file), file, bool(tax.kinds))
-            worked_out = judge.worked_out(raw, file, order, zone, currency, tax)
+            worked_out = _kept(connection, judge.worked_out(raw, file, order, zone, currency, tax))
+            if (other := checks.foreign(raw, file, currency)) is not None:
+                foreign.append(_kept(connection, other))
+            _dropped(connection, loaded)
             found = worked_out.aggregate(rows=worked_out.count(), amount=worked_out.amount_.sum()).to_pandas().iloc[0]
             read.append(_Read(int(found["rows"]), passed_over, Decimal(found["amount"] if found["rows"] else 0)))
             parts.append(judge.judged(worked_out, file, order))
-            if (other := checks.foreign(raw, file, currency)) is not None:
-                foreign.append(_kept(connection, other))
+            steps.append(worked_out)
         rows = _kept(connection, judge.without_duplicates(CONTRACTS[own[0].table], judge.united(parts)))
-    for name in raws:
-        connection.raw_sql(f'DROP TABLE "{name}"').fetchall()
+    _dropped(connection, *steps)
     return rows, read, foreign
 
 
