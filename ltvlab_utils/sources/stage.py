@@ -166,6 +166,11 @@ def _loaded(connection: ibis.BaseBackend, table: pa.Table) -> ir.Table:
     return connection.table(name)
 
 
+def _dropped(connection: ibis.BaseBackend, *tables: ir.Table) -> None:
+    for table in tables:
+        connection.raw_sql(f'DROP TABLE "{table.get_name()}"').fetchall()
+
+
 def _staged(params: Params, name: str, own: list[SourceFile], rows: ir.Table) -> ir.Table:
     """The accepted rows as they were known at as-of, in the columns of the contract."""
     accepted = rows.filter(rows.reason_.isnull())
@@ -181,23 +186,23 @@ def _staged(params: Params, name: str, own: list[SourceFile], rows: ir.Table) ->
 
 def _judged(params: Params, own: list[SourceFile], connection: ibis.BaseBackend) -> tuple[ir.Table, list[_Read]]:
     """Every row of a table's files with its judgement; rows and amount of each file as they were read."""
-    zone, currency, parts, raws, read = params.settings.time_zone, params.settings.currency, [], [], []
+    zone, currency, parts, steps, read = params.settings.time_zone, params.settings.currency, [], [], []
     with cells.staged_in_steps():
         for order, file in enumerate(own):
             loaded = readers.load(connection, file)
-            raws.append(loaded.get_name())
             cells.refuse_unequal(loaded, file)
             own_rows = cells.meant(loaded, file)
             passed_over = _rows(loaded) - _rows(own_rows) if file.only else 0
             tax = _tax(params, file)
             raw = cells.prepared(cells.without_point_zero(own_rows, file), file, bool(tax.kinds))
-            worked_out = judge.worked_out(raw, file, order, zone, currency, tax)
+            worked_out = _kept(connection, judge.worked_out(raw, file, order, zone, currency, tax))
+            _dropped(connection, loaded)
             found = worked_out.aggregate(rows=worked_out.count(), amount=worked_out.amount_.sum()).to_pandas().iloc[0]
             read.append(_Read(int(found["rows"]), passed_over, Decimal(found["amount"] if found["rows"] else 0)))
             parts.append(judge.judged(worked_out, file, order))
+            steps.append(worked_out)
         rows = _kept(connection, judge.without_duplicates(CONTRACTS[own[0].table], judge.united(parts)))
-    for name in raws:
-        connection.raw_sql(f'DROP TABLE "{name}"').fetchall()
+    _dropped(connection, *steps)
     return rows, read
 
 
