@@ -304,7 +304,7 @@ def read(file: files.SourceFile) -> list[tuple]:
 
 
 FUZZ = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -338,7 +338,7 @@ def test_the_engine_and_python_read_the_same(tmp_path, tail):
 
 
 @given(content=st.binary(min_size=1, max_size=200), name=st.sampled_from(["o.xlsx", "o.xls", "o.parquet", "o.ods"]))
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=40)
 def test_any_bytes_as_a_binary_file(tmp_path, content, name):
     heads = {"o.xlsx": b"PK\x03\x04", "o.xls": workbooks.OLE, "o.parquet": b"PAR1", "o.ods": b""}
     try:
@@ -354,7 +354,7 @@ BOOKS["o.csv.gz"] = gzip.compress(TABLE.encode())
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(BOOKS)))
-@settings(FUZZ, max_examples=30)
+@settings(FUZZ, max_examples=20)
 def test_a_file_with_some_bytes_changed(tmp_path, data, name):
     content = bytearray(BOOKS[name])
     for _ in range(data.draw(st.integers(1, 4))):
@@ -366,7 +366,7 @@ def test_a_file_with_some_bytes_changed(tmp_path, data, name):
 
 
 @given(changed=st.binary(min_size=1, max_size=60), at=st.integers(0, 400))
-@settings(FUZZ, max_examples=25)
+@settings(FUZZ, max_examples=12)
 def test_a_sheet_with_some_xml_changed(tmp_path, changed, at):
     book = repacked(xlsx(ROWS), SHEET, lambda sheet: sheet[: 300 + at] + changed + sheet[300 + at :])
     try:
@@ -376,7 +376,7 @@ def test_a_sheet_with_some_xml_changed(tmp_path, changed, at):
 
 
 @given(rows=st.lists(st.lists(CELL, min_size=len(NAMES), max_size=len(NAMES)), max_size=6))
-@settings(FUZZ, max_examples=25)
+@settings(FUZZ, max_examples=12)
 def test_rows_read_are_rows_accepted_and_rows_refused(tmp_path, rows):
     import csv
 
