@@ -198,3 +198,13 @@ def test_a_large_packed_file_is_read_by_the_engine_and_packs_well(tmp_path):
         ibis.duckdb.connect(),
     )  # fmt: skip
     assert staged.report["rows_accepted"].tolist() == [200_002]
+
+
+@pytest.mark.parametrize("name", ["o[1].parquet", "a*?.parquet", "o[1].csv.gz", "[x].csv", "o'[1].xlsx"])
+def test_names_that_look_like_patterns(tmp_path, name):
+    files = {name: parquet(TABLE), "o1.parquet": b"x", "o1.csv.gz": b"x", "x.csv": "x"}
+    files[name] = {".gz": gzip.compress(TABLE.encode()), "csv": TABLE.encode(), "lsx": xlsx(ROWS)}.get(
+        name[-3:], parquet(TABLE)
+    )
+    shown = name.replace("'", "''")
+    assert lines(stage(tmp_path, files, source(f"path: '{shown}'"))) == WANTED

@@ -37,6 +37,7 @@ class SourceFile:
     fingerprint: str
     bytes: int
     plain: bool
+    lines: int
     format: str
     encoding: str
     delimiter: str
@@ -99,7 +100,7 @@ def find(params: Params, data_dir: Path) -> list[SourceFile]:
 def _settled(table: str, source: Source, shown: str, path: Path, form: str, seen: Look) -> SourceFile:
     fingerprint = databases.fingerprint(path) if source.path.startswith(DATABASE) else seen.fingerprint
     return SourceFile(
-        table, source.name or source.path, shown, path, source, fingerprint, seen.bytes, seen.plain, form,
+        table, source.name or source.path, shown, path, source, fingerprint, seen.bytes, seen.plain, seen.lines, form,
         seen.encoding, _delimiter(source, path),
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +65,7 @@ def load(connection: ibis.BaseBackend, file: SourceFile) -> ir.Table:
         with tempfile.TemporaryDirectory(prefix="ltvlab-") as folder:
             part = Path(folder) / "rows.parquet"
             _write_rows(file, part)
-            _run(connection, f"CREATE TEMP TABLE {name} AS SELECT * FROM read_parquet({_quoted(part)})")
+            _run(connection, f"CREATE TEMP TABLE {name} AS SELECT * FROM read_parquet({_file(part)})")
     return connection.table(name)
 
 
@@ -73,6 +74,11 @@ def _rows(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
     if file.format == "workbook":
         return _sheet(file)
     return (row for row in _records(file) if row[0] > file.settings.skip)
+
+
+def _file(path: Path) -> str:
+    """The path in SQL; what DuckDB would take for a pattern stands for itself."""
+    return _quoted(re.sub(r"[*?[]", r"[\g<0>]", str(path)))
 
 
 def _quoted(text: object) -> str:
@@ -87,10 +93,9 @@ def _run(connection: ibis.BaseBackend, sql: str) -> None:
 
 
 def _is_plain(file: SourceFile) -> bool:
-    special = any(c in str(file.path) for c in "*?[")  # DuckDB would take them for a pattern
     one = len(file.header) > 1  # an empty value alone on its line is a blank line
     as_utf8 = file.format == "csv" and file.plain and file.encoding == "utf-8-sig"
-    return as_utf8 and one and not special and not file.settings.skip
+    return as_utf8 and one and not file.settings.skip
 
 
 def _load_plain(connection: ibis.BaseBackend, file: SourceFile, name: str) -> bool:
@@ -99,13 +104,17 @@ def _load_plain(connection: ibis.BaseBackend, file: SourceFile, name: str) -> bo
     packed = "gzip" if is_packed(file.path) else "none"
     sql = (
         f"CREATE TEMP TABLE {name} AS SELECT row_number() OVER () + {first - 1} AS row_no, * FROM read_csv("
-        f"{_quoted(file.path)}, auto_detect = false, delim = {_quoted(file.delimiter)}, quote = '\"', "
+        f"{_file(file.path)}, auto_detect = false, delim = {_quoted(file.delimiter)}, quote = '\"', "
         f"escape = '\"', header = {str(not file.settings.header).lower()}, strict_mode = true, "
         f"compression = '{packed}', columns = {{{columns}}})"
     )
     try:
         _run(connection, sql)
+        ((rows,),) = connection.raw_sql(f"SELECT count(*) FROM {name}").fetchall()
     except Exception:  # whatever DuckDB cannot read strictly, Python reads, or says why not
+        return False
+    if file.lines and rows != file.lines + 1 - first:  # it has been seen to leave out a last row without an end
+        _run(connection, f"DROP TABLE {name}")
         return False
     return True
 
@@ -149,7 +158,7 @@ def _records(file: SourceFile) -> Iterator[tuple[int, list[str]]]:
                 yield number, cells
         return
     if len(file.delimiter) != 1 or file.delimiter in '"\r\n\0':
-        raise Refused(f'{file.where}: delimiter is "{file.delimiter}", but must be one character, and no quote.')
+        raise Refused(f"{file.where}: delimiter is {file.delimiter!r}, but must be one character, and no quote.")
     reader = csv.reader(lines, delimiter=file.delimiter, strict=True)
     try:
         for number, cells in enumerate(reader, 1):
@@ -197,9 +206,12 @@ def _write_rows(file: SourceFile, part: Path) -> None:
 
 def _parquet_schema(file: SourceFile) -> pa.Schema:
     try:
-        return pq.read_schema(file.path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise Refused(f"{file.where} is not a readable Parquet file: {str(error)[:80]}.") from None
+        schema = pq.read_schema(file.path)
+        _ = schema.names  # damaged ones show where they are decoded
+        return schema
+    except (pa.ArrowException, OSError, ValueError) as error:
+        what = " ".join(str(error).split())[:80]
+        raise Refused(f"{file.where} is not a readable Parquet file: {what.removesuffix('.')}.") from None
 
 
 def _load_parquet(connection: ibis.BaseBackend, file: SourceFile, name: str) -> None:
@@ -209,12 +221,13 @@ def _load_parquet(connection: ibis.BaseBackend, file: SourceFile, name: str) -> 
         if pa.types.is_floating(field.type):  # pandas writes a missing number as NaN
             column = f"CASE WHEN isnan({column}) THEN NULL ELSE {column} END"
         cells.append(f"CAST({column} AS VARCHAR) AS c{i}")
-    source = f"read_parquet({_quoted(file.path)}, file_row_number = true)"
+    source = f"read_parquet({_file(file.path)}, file_row_number = true)"
     sql = f"SELECT file_row_number + 2 AS row_no, {', '.join(cells)} FROM {source}"
     try:
         _run(connection, f"CREATE TEMP TABLE {name} AS {sql}")
     except Exception as error:
-        raise Refused(f"{file.where} cannot be read as Parquet: {str(error).splitlines()[0][:120]}.") from None
+        what = " ".join(str(error).split())[:120]
+        raise Refused(f"{file.where} cannot be read as Parquet: {what.removesuffix('.')}.") from None
 
 
 # --- workbooks --------------------------------------------------------------------------------------------------------
@@ -241,5 +254,5 @@ def _load_workbook(connection: ibis.BaseBackend, file: SourceFile, name: str) ->
     sheet = workbooks.converted(file)
     width = len(pq.read_schema(sheet)) - 1
     cells = [f"c{i}" if i < width else f"NULL::VARCHAR AS c{i}" for i in range(len(file.header))]
-    sql = f"SELECT {', '.join(['row_no', *cells])} FROM read_parquet({_quoted(sheet)}) WHERE row_no > {start}"
+    sql = f"SELECT {', '.join(['row_no', *cells])} FROM read_parquet({_file(sheet)}) WHERE row_no > {start}"
     _run(connection, f"CREATE TEMP TABLE {name} AS {sql}")

@@ -127,18 +127,19 @@ def stage(params: Params, data_dir: str | Path, connection: ibis.BaseBackend) ->
     for name in dict.fromkeys(file.table for file in surveyed):
         own = [file for file in surveyed if file.table == name]
         rows, read = _judged(params, own, connection)
-        report = _report(params, name, own, read, rows, connection)
-        _refuse_past_limit(params, name, rows)
+        report = _report(params, name, own, read, rows)
+        _refuse_past_limit(params, name, rows, report)
         tables[name] = _staged(params, name, own, rows)
         reports.append(report)
         rejected.append(_rejected(name, rows))
-    if not any(_rows(tables[n]) for n in ("order_lines", "contract_terms") if n in tables):
+    report = pa.concat_tables(reports)
+    if not _facts(report, ("order_lines", "contract_terms")):
         raise Refused(
             f"{params.company} {params.period}: no order and no contract up to {params.as_of} was accepted: there is "
             "nothing to review. Choose a period that the extracts cover, or look at what they hold."
         )
     tables["customers"], made = _customers(tables, connection)
-    return Staged(tables, _union(reports), _union(rejected), made, params.as_of, params.settings.currency)
+    return Staged(tables, _loaded(connection, report), _union(rejected), made, params.as_of, params.settings.currency)
 
 
 def _union(tables: list[ir.Table]) -> ir.Table:
@@ -150,9 +151,19 @@ def _rows(table: ir.Table) -> int:
 
 
 def _kept(connection: ibis.BaseBackend, expression: ir.Table) -> ir.Table:
-    """The expression computed once, as a temporary table."""
+    """The expression computed once, as a temporary table. In one statement: Ibis writes its own out twice."""
     name = ibis.util.gen_name("ltvlab_stage")
-    return connection.create_table(name, expression, temp=True)
+    connection.raw_sql(f'CREATE TEMP TABLE "{name}" AS {connection.compile(expression)}').fetchall()
+    return connection.table(name)
+
+
+def _loaded(connection: ibis.BaseBackend, table: pa.Table) -> ir.Table:
+    """A small table of Python as a temporary table of the engine. By DuckDB: Ibis 12 cannot drop what it registers."""
+    name = ibis.util.gen_name("ltvlab_stage")
+    connection.con.register(f"{name}_view", table)
+    connection.raw_sql(f'CREATE TEMP TABLE "{name}" AS SELECT * FROM "{name}_view"').fetchall()
+    connection.con.unregister(f"{name}_view")
+    return connection.table(name)
 
 
 def _staged(params: Params, name: str, own: list[SourceFile], rows: ir.Table) -> ir.Table:
@@ -190,14 +201,7 @@ def _judged(params: Params, own: list[SourceFile], connection: ibis.BaseBackend)
     return rows, read
 
 
-def _report(
-    params: Params,
-    name: str,
-    own: list[SourceFile],
-    read: list[_Read],
-    rows: ir.Table,
-    connection: ibis.BaseBackend,
-) -> ir.Table:
+def _report(params: Params, name: str, own: list[SourceFile], read: list[_Read], rows: ir.Table) -> pa.Table:
     """ingest_report of one table: what was read as counted on the files, what became of it as counted on the rows.
 
     Raises StepFailed where the two do not meet.
@@ -213,32 +217,42 @@ def _report(
         amount_rejected=ibis.ifelse(accepted, zero, rows.amount_).sum(),
         amount_after_as_of=ibis.ifelse(accepted, judge.amount_after(name, rows, params.as_of), zero).sum(),
     )
-    facts = pa.table(
-        {
-            "source": pa.array([f.source for f in own], pa.string()),
-            "file": pa.array([f.file for f in own], pa.string()),
-            "rows_read": pa.array([r.rows for r in read], pa.int64()),
-            "rows_passed_over": pa.array([r.passed_over for r in read], pa.int64()),
-            "amount_read": pa.array([r.amount for r in read], pa.decimal128(38, 4)),
-            "fingerprint": pa.array([f.fingerprint for f in own], pa.string()),
-            "columns_unknown": pa.array([", ".join(f.columns_unknown) or None for f in own], pa.string()),
-            "columns_missing": pa.array([", ".join(f.columns_missing) or None for f in own], pa.string()),
+    found = {(c.pop("source"), c.pop("file")): c for c in counted.to_pyarrow().to_pylist()}
+    contract, lines = CONTRACTS["ingest_report"], []
+    for file, came in zip(own, read, strict=True):
+        line = {
+            "table_name": name,
+            "source": file.source,
+            "file": file.file,
+            "rows_read": came.rows,
+            "rows_passed_over": came.passed_over,
+            "amount_read": came.amount,
+            "fingerprint": file.fingerprint,
+            "columns_unknown": ", ".join(file.columns_unknown) or None,
+            "columns_missing": ", ".join(file.columns_missing) or None,
+            **found.get((file.source, file.file), {}),
         }
-    )
-    both = ibis.memtable(facts).left_join(counted, ["source", "file"])
-    contract = CONTRACTS["ingest_report"]
-    cells = {c.name: both[c.name] for c in contract.columns if c.name != "table_name"}
-    for c in contract.columns:
-        if c.kind in ("integer", "money"):  # a file with no row at all counts zero
-            cells[c.name] = cells[c.name].cast(KINDS[c.kind][1]).fill_null(ibis.literal(0, KINDS[c.kind][1]))
-    report = _kept(connection, both.select(table_name=ibis.literal(name), **cells).select(contract.names))
-    lost = report.filter(
-        (report.rows_read != report.rows_accepted + report.rows_rejected)
-        | (report.amount_read != report.amount_accepted + report.amount_rejected)
-    )
-    if _rows(lost):
-        raise StepFailed(f"{name}: what was read is not what was accepted and refused. This is a fault of the package.")
-    return report
+        for column in contract.columns:  # a file with no row at all counts zero
+            if column.kind == "money":
+                line[column.name] = Decimal(line.get(column.name) or 0).quantize(Decimal("0.0001"))
+            elif column.kind == "integer":
+                line[column.name] = int(line.get(column.name) or 0)
+        if (
+            line["rows_read"] != line["rows_accepted"] + line["rows_rejected"]
+            or line["amount_read"] != line["amount_accepted"] + line["amount_rejected"]
+        ):
+            raise StepFailed(
+                f"{name}: what was read is not what was accepted and refused. This is a fault of the package."
+            )
+        lines.append({c: line[c] for c in contract.names})
+    schema = ibis.schema({c.name: KINDS[c.kind][1] for c in contract.columns}).to_pyarrow()
+    return pa.Table.from_pylist(lines, schema=schema)
+
+
+def _facts(report: pa.Table, names: tuple[str, ...]) -> int:
+    """Accepted rows of these tables that were facts by as-of."""
+    lines = [line for line in report.to_pylist() if line["table_name"] in names]
+    return sum(line["rows_accepted"] - line["rows_after_as_of"] for line in lines)
 
 
 def _rejected(name: str, rows: ir.Table) -> ir.Table:
@@ -254,9 +268,9 @@ def _rejected(name: str, rows: ir.Table) -> ir.Table:
     )
 
 
-def _refuse_past_limit(params: Params, name: str, rows: ir.Table) -> None:
+def _refuse_past_limit(params: Params, name: str, rows: ir.Table, report: pa.Table) -> None:
     bad = rows.filter(rows.reason_.notnull())
-    total, refused = _rows(rows), _rows(bad)
+    total, refused = (sum(report[column].to_pylist()) for column in ("rows_read", "rows_rejected"))
     limit = params.settings.limits.rejected_share
     if not total or refused <= limit * total:
         return

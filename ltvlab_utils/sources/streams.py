@@ -20,7 +20,8 @@ from typing import BinaryIO
 from ltvlab_utils.errors import Refused, nearest
 
 PACKAGE = "package:"
-CHUNK = 1 << 22
+MEGABYTE = 1 << 20
+CHUNK = 4 * MEGABYTE
 # A packed file may unpack to 256 MB, or to 200 times its size where that is more: repetitive exports reach 100 times.
 UNPACKED, RATIO = 256 * 10**6, 200
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -33,14 +34,16 @@ GUESSES = ("utf-8", "cp932", "euc_jp")
 @dataclass(frozen=True)
 class Look:
     """What one pass over a file tells. `fingerprint`: SHA-256 of the file; `content`: of what it unpacks to; `bytes`:
-    its size; `plain`: lines are plain (no blank line, NUL or bare CR); `rows`: something follows the first line;
-    `encoding`: Python's name, empty for a file that is no text."""
+    its size; `plain`: no blank line, NUL, bare CR or open quote, and no line near the longest; `lines`: how many there
+    are, 0 where quotes may hold line ends; `rows`: something follows the first line; `encoding`: Python's name, empty
+    for a file that is no text."""
 
     fingerprint: str
     content: str
     bytes: int
     empty: bool
     plain: bool
+    lines: int
     rows: bool
     encoding: str
 
@@ -100,6 +103,7 @@ def look(path: Path, shown: str, is_text: bool, declared: str = "") -> Look:
     """One pass over the file; over a text in no UTF-8 one more for each encoding that is tried. Raises Refused."""
     content, size, head, odd, tail = hashlib.sha256(), 0, b"", False, b"\n"
     header = filled = rows = escaped = False
+    lines = quotes = 0
     utf8 = codecs.getincrementaldecoder("utf-8")()
     with opened(path, shown) as file:
         while chunk := file.read(CHUNK):
@@ -109,7 +113,8 @@ def look(path: Path, shown: str, is_text: bool, declared: str = "") -> Look:
             head, size = head or chunk[:3], size + len(chunk)
             if is_text:
                 seen = tail + chunk
-                odd = odd or re.search(rb"\r(?!\n)|\n\r?\n|\x00", seen) is not None
+                odd = odd or re.search(rb"\r(?!\n)|\n\r?\n|\x00", seen) is not None or _has_long_line(chunk)
+                lines, quotes = lines + chunk.count(b"\n"), quotes + chunk.count(b'"')
                 filled = filled or bool(chunk.removeprefix(codecs.BOM_UTF8).strip())
                 after = chunk if header else chunk.partition(b"\n")[2]
                 header, rows = header or b"\n" in chunk, rows or bool(after.strip())
@@ -118,13 +123,20 @@ def look(path: Path, shown: str, is_text: bool, declared: str = "") -> Look:
                 tail = chunk[-2:]
     fingerprint = _sha256(path) if is_packed(path) else content.hexdigest()
     if not is_text:
-        return Look(fingerprint, content.hexdigest(), size, not size, False, True, "")
+        return Look(fingerprint, content.hexdigest(), size, not size, False, 0, True, "")
     mark = next((name for mark, name in MARKS.items() if head.startswith(mark)), "")
     utf8 = utf8 and _goes_on(utf8, b"", final=True)
     encoding = ""
     if filled:
         encoding = _declared(declared, mark, shown) if declared else mark or _found(path, shown, escaped, bool(utf8))
-    return Look(fingerprint, content.hexdigest(), path.stat().st_size, not filled, not odd, rows, encoding)
+    lines = 0 if quotes else lines + (not tail.endswith(b"\n"))
+    plain = not odd and quotes % 2 == 0
+    return Look(fingerprint, content.hexdigest(), path.stat().st_size, not filled, plain, lines, rows, encoding)
+
+
+def _has_long_line(chunk: bytes) -> bool:
+    """True for a line of 2 MB, of which a chunk of even size has a whole megabyte; false for one of less than 1 MB."""
+    return any(chunk.find(b"\n", at, at + MEGABYTE) < 0 for at in range(0, len(chunk) - MEGABYTE + 1, MEGABYTE))
 
 
 def _goes_on(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False):
