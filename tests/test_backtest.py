@@ -305,6 +305,7 @@ def visitors(random: np.random.Generator, customers=300, days=1080):
     return {"order_lines": order_lines(rows)}
 
 
+@pytest.mark.slow
 def test_where_customers_leave_with_an_order_the_rival_is_chosen_and_said():
     tables, chosen = visitors(rng(4)), settings(models={"time_unit": "week", "draws": 200})
     looked = backtest.look_back(tables, chosen, AS_OF, rng(2))

@@ -196,6 +196,7 @@ def test_01_of_the_next_period_runs_beside_02_and_changes_nothing(two, monkeypat
     assert written(two / "strict") == written(two / "reports")
 
 
+@pytest.mark.slow
 def test_an_01_that_begins_early_compares_with_the_run_at_work(two):
     """Which is not published yet; its staged tables are there and stay as they are."""
     at_work = (

@@ -149,6 +149,7 @@ def test_two_silent_months_of_a_monthly_customer(company):
     assert abs(found["month"] - truth) < 0.07 and found["week"] - truth > 0.3, (truth, found)
 
 
+@pytest.mark.slow
 def test_a_billed_company_is_valued_by_months(company):
     moved, chosen, facts, fits = company["month"]
     card = value.model_card(fits, facts)

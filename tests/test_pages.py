@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ltvlab_utils.errors import LtvLabError, Refused, StepFailed
-from ltvlab_utils.pages import asked, cards, reading_copy, svg
+from ltvlab_utils.pages import asked, cards, footer, reading_copy, svg
 from ltvlab_utils.pages.executive import Page, css
 from ltvlab_utils.pages.html import Html, el, join
 from ltvlab_utils.pages.reading import CSP, page
@@ -255,11 +255,13 @@ def test_card_6_measures_after_cost_at_80_per_cent():
 
 @BOTH
 def test_nothing_without_cost_is_called_profit(language):
-    """CDNOW has order lines alone: the words for profit appear only where they are said to be unknown."""
+    """CDNOW has order lines alone: the words for profit appear only where they are said to be unknown, and where costs
+    are named as what would unlock it."""
     text = Document(document(company.orders_only(), language)).text
-    told = Voice(company.orders_only(), language)("card.no_cost")
-    rest = text.replace(told, "")
-    assert told in text
+    voice = Voice(company.orders_only(), language)
+    told, unlocked = voice("card.no_cost"), footer.unlocks(company.orders_only(), voice)
+    rest = text.replace(told, "").replace(unlocked, "")
+    assert told in text and unlocked in text and "order_lines.cost_amount" in unlocked
     assert not re.search("粗利|利益|profit", rest)
 
 

@@ -366,7 +366,7 @@ def test_a_file_or_notebook_that_changes_under_the_run_stops_it(workspace, books
         "row = {'table_name': 'order_lines', 'source': 'orders.csv', 'file': 'small/orders.csv', 'rows_read': 3,\n"
         "  'rows_accepted': 3, 'rows_rejected': 0, 'rows_after_as_of': 0, 'rows_without_customer': 0,\n"
         "  'amount_read': 0, 'amount_accepted': 0, 'amount_rejected': 0, 'amount_after_as_of': 0,\n"
-        "  'columns_unknown': None, 'columns_missing': None,\n"
+        "  'rows_passed_over': 0, 'columns_unknown': None, 'columns_missing': None,\n"
         "  'fingerprint': hashlib.sha256(file.read_bytes()).hexdigest()}\n"
         "run.write('ingest_report', pd.DataFrame([row]))"
     )

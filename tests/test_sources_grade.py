@@ -97,6 +97,7 @@ def _no_alarm(staged) -> None:
         assert not worst[check] > most and most < CHECKS[check].limit, check
 
 
+@pytest.mark.slow
 def test_a_company_without_faults_raises_no_alarm(tmp_path):
     _no_alarm(_clean(tmp_path, 12, 150, "misspecified"))
 
