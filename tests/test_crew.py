@@ -171,6 +171,7 @@ def written(reports: Path) -> dict[str, bytes]:
     return {f"{run.parent.name}/{p.relative_to(run)}": p.read_bytes() for run in runs for p in run.rglob("*.parquet")}
 
 
+@pytest.mark.slow
 def test_01_of_the_next_period_runs_beside_02_and_changes_nothing(two, monkeypatch, capsys):
     monkeypatch.setattr("ltvlab_utils.runner.keys.code_hash", lambda folder=None: "code")
     locked = (
@@ -239,6 +240,7 @@ def test_a_failing_01_of_the_next_period_is_told_when_its_turn_comes(two, june, 
     assert list(folders(two / "reports" / "small" / "2025-06").values()) == ["failed"]
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_nothing_of_the_next_period(two):
     books = back_fill(two, june="time.sleep(600)", may="raise ValueError('no such luck')")
     with pytest.raises(StepFailed, match=r"02_ltv.ipynb.* no such luck.* Not started for that reason: 2025-06"):

@@ -342,6 +342,7 @@ POOL = st.fixed_dictionaries({
 
 @settings(max_examples=12, derandomize=True, deadline=None)
 @given(st.lists(POOL, min_size=2, max_size=8), st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_order_does_not_matter_strangers_change_nothing_and_numbers_stay_apart(rows, random):
     records = firms(*rows)
     found = identity.resolve(records, NONE)

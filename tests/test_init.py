@@ -126,6 +126,7 @@ def test_a_japanese_sales_list_in_excel_below_two_title_rows(introduced, tmp_pat
     assert params.settings.value_basis == "revenue", "no cost: nothing is called profit"
 
 
+@pytest.mark.slow
 def test_cp932_with_costs_is_gross_profit(introduced, tmp_path):
     rows = [("受注番号", "得意先コード", "受注日", "数量", "金額(税抜)", "原価"),
             ("A1", "T1", "2025/06/01", 2, 1000, 600), ("A2", "T2", "2025/06/30", 1, 500, 350)]  # fmt: skip
@@ -146,6 +147,7 @@ def test_day_before_month_is_told_from_the_values(introduced, tmp_path):
     assert params.settings.sources["order_lines"][0].date_format == "%d/%m/%Y"
 
 
+@pytest.mark.slow
 def test_dates_that_do_not_decide_are_asked(introduced, tmp_path):
     rows = [("Date", "Customer", "Amount"), ("01/06/2025", "A", 1), ("02/01/2025", "B", 2), ("01/05/2025", "A", 3)]
     _, _, _, out = introduced(orders=csv_file(tmp_path / "orders.csv", *rows))
@@ -172,6 +174,7 @@ def test_an_invoice_list_like_online_retail(introduced, tmp_path):
     assert lines[lines.kind == "return"].order_id.tolist() == ["C536390"] and "1 without a customer" in out
 
 
+@pytest.mark.slow
 def test_orders_without_number_and_quantity(introduced, tmp_path):
     rows = [("得意先名", "日付", "売上"), ("甲社", "令和6年4月1日", "￥12,000"), ("乙社", "令和6年4月30日", "▲3,000"),
             ("甲社", "令和6年5月31日", "￥８，０００")]  # fmt: skip
@@ -253,6 +256,7 @@ def test_shop_exports_give_the_truth_by_month(introduced, company, tmp_path, for
     assert "ltvlab run acme 2025-06" in out
 
 
+@pytest.mark.slow
 def test_monthly_files_in_a_folder_are_one_source(introduced, tmp_path):
     folder = tmp_path / "exports"
     folder.mkdir()

@@ -43,6 +43,7 @@ def test_proposals_are_written_decided_and_kept(acme, capsys):
     assert kept.decision == "same" and kept.decided_on is not None
 
 
+@pytest.mark.slow
 def test_with_links_off_the_command_shows_but_numbers_do_not_move(acme, capsys):
     config = yaml.safe_load((acme / "company.yaml").read_text(encoding="utf-8"))
     del config["identity"]

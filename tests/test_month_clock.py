@@ -133,6 +133,7 @@ def company():
     return out
 
 
+@pytest.mark.slow
 def test_two_silent_months_of_a_monthly_customer(company):
     """Billed in each of 24 months, then not in the last two, against the posterior with the true parameters of `billed`
     (averaged over a million rates). A clock of weeks, on which months without an invoice are a gap of thirteen weeks in

@@ -367,6 +367,7 @@ def test_what_company_yaml_may_not_say(text, said):
     assert said in str(error.value) and "params/acme/company.yaml" in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_bare_word_is_the_severity_and_leaves_the_limit(tmp_path):
     monthly = HEAD + line("A1", "a", "2025-01-10") + line("A2", "a", "2025-06-10")
     staged = stage(tmp_path, {"orders.csv": monthly}, more="checks: {stale_data: note}")

@@ -84,6 +84,7 @@ def test_the_fingerprint_is_that_of_the_rows(tmp_path, sqlite):
     assert len({first, second, fingerprint()}) == 3
 
 
+@pytest.mark.slow
 def test_many_rows_come_in_batches_and_keep_their_numbers(tmp_path, sqlite):
     with sqlite3.connect(sqlite) as connection:
         connection.execute('DELETE FROM "受注明細"')
@@ -203,6 +204,7 @@ def _wait_for(url: str) -> None:
             time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_table_of_postgresql(tmp_path, postgres, monkeypatch):
     import psycopg
 

@@ -367,6 +367,7 @@ def test_a_file_with_some_bytes_changed(tmp_path, data, name):
 
 @given(changed=st.binary(min_size=1, max_size=60), at=st.integers(0, 400))
 @settings(FUZZ, max_examples=12)
+@pytest.mark.slow
 def test_a_sheet_with_some_xml_changed(tmp_path, changed, at):
     book = repacked(xlsx(ROWS), SHEET, lambda sheet: sheet[: 300 + at] + changed + sheet[300 + at :])
     try:

@@ -135,6 +135,7 @@ def test_without_links_nothing_changes(tmp_path):
     assert frame(off, "customers")["customer_id"].tolist() == ["C1", "C2", "C9", "shop:0005", "shop:C1"]
 
 
+@pytest.mark.slow
 def test_links_that_find_nothing_leave_the_tables_as_they_are(tmp_path):
     files = {
         **FILES,
@@ -162,6 +163,7 @@ DAYS = [("2025-07-01", "", False), ("2025-06-30", "", True), ("", "2025-06-29", 
 
 
 @pytest.mark.parametrize(("valid_from", "valid_to", "linked"), DAYS)
+@pytest.mark.slow
 def test_decisions_hold_between_their_days(tmp_path, valid_from, valid_to, linked):
     text = HEAD + f"same,Tanaka,,{valid_from},{valid_to},crm,C2,shop,C1\n"
     assert (len(frame(staged(tmp_path, decided=text), "customers")) == 2) is linked
@@ -174,6 +176,7 @@ def test_what_a_person_tells_apart_stays_apart(tmp_path):
     assert {frozenset(p) for p in found.linked.proposals[["left_key", "right_key"]].values} == {frozenset(("C9", "C1"))}
 
 
+@pytest.mark.slow
 def test_decided_alone_makes_no_link_by_rule(tmp_path):
     found = staged(tmp_path, more="identity: {links: decided}")
     assert found.linked.links.empty and len(found.linked.proposals) == 4
@@ -187,6 +190,7 @@ def test_contradictions_stop_the_run(tmp_path):
         staged(tmp_path, decided=text)
 
 
+@pytest.mark.slow
 def test_delivered_links_are_taken(tmp_path):
     given = "source,source_key,customer_id,method,confidence,decided_by,valid_from,valid_to\n" + (
         "shop,C1,C2,mdm,0.9,MDM,2025-01-01,\nshop,0005,C2,mdm,0.9,MDM,2024-01-01,2024-12-31\n"
@@ -198,6 +202,7 @@ def test_delivered_links_are_taken(tmp_path):
     assert rows.loc[("shop", "C1"), "method"] == "mdm" and ("shop", "0005") not in rows.index
 
 
+@pytest.mark.slow
 def test_parents_by_decision_by_file_and_in_a_circle(tmp_path):
     text = HEAD + "parent,Tanaka,,,,shop,C1,crm,C1\n"
     people = frame(staged(tmp_path / "a", decided=text), "customers").set_index("customer_id")
@@ -269,6 +274,7 @@ def test_a_broken_file_is_refused_in_one_sentence(text, sentence):
 # --- what people read -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_customer_page_can_say_what_a_customer_consists_of(tmp_path):
     found = staged(tmp_path, decided=SAME).linked.links
     shown = answers_links.consists_of(found, "C2", "en")
@@ -280,6 +286,7 @@ def test_the_customer_page_can_say_what_a_customer_consists_of(tmp_path):
     assert answers_links.consists_of(found, "nobody").empty
 
 
+@pytest.mark.slow
 def test_the_notebook_says_what_was_linked_and_what_waits(auto, tmp_path):
     said = answers_links.linked(auto)
     assert "2 records were joined to others, 2 customers" in said and "1 pair that may be one firm" in said
@@ -290,6 +297,7 @@ def test_the_notebook_says_what_was_linked_and_what_waits(auto, tmp_path):
     assert "1 decision in links.csv has no effect" in answers_links.linked(lost)
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_no_customer_is_counted(tmp_path):
     files = {**FILES, "crm.csv": CRM.replace("machines,\n", "machines,Z1\n")}
     assert "The parent of 1 customer is in no customer list." in answers_links.linked(staged(tmp_path, "", files=files))

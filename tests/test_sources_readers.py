@@ -149,6 +149,7 @@ def test_a_formula_in_csv_stays_text(tmp_path):
     assert staged.rejected[["column", "value"]].to_numpy().tolist() == [["net_amount", "=1+1"]]
 
 
+@pytest.mark.slow
 def test_sheets_by_name_and_the_first_where_none_is_named(tmp_path):
     book = xlsx(ROWS[:2], "4月", **{"5月": [NAMES, ROWS[2]], "空": []})
     assert [line[0] for line in lines(stage(tmp_path, {"o.xlsx": book}, source("path: o.xlsx")))] == ["A1"]
@@ -162,6 +163,7 @@ def test_sheets_by_name_and_the_first_where_none_is_named(tmp_path):
     assert 'no column "' in refusal(survey, tmp_path, {"o.xlsx": book}, source("path: o.xlsx, sheet: 空"))
 
 
+@pytest.mark.slow
 def test_a_workbook_without_a_header_row(tmp_path):
     named = source(f"path: o.xlsx, header: [{', '.join([*NAMES, 'cost_amount'])}]")
     staged = stage(tmp_path, {"o.xlsx": xlsx(ROWS[1:])}, named)
@@ -190,6 +192,7 @@ def test_a_packed_copy_is_the_same_file(tmp_path):
     assert "byte for byte" in refusal(survey, tmp_path, files, source("path: in"))
 
 
+@pytest.mark.slow
 def test_a_large_packed_file_is_read_by_the_engine_and_packs_well(tmp_path):
     text = HEADER + ROW + "".join(f"B{i},1,c,2025-05-01,confirmed,1,1,sale\n" for i in range(200_000))
     text += "C,1,c,2025-05-01,confirmed,1,1,sale" + " " * 40_000 + "\n"

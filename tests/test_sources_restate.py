@@ -54,6 +54,7 @@ def test_the_same_extract_a_month_later_restates_nothing(tmp_path):
     assert compared(tmp_path, JUNE, JUNE).empty
 
 
+@pytest.mark.slow
 def test_a_row_that_moves_to_another_month_takes_its_amount_along(tmp_path):
     found = compared(tmp_path, MAY, MAY.replace("A4,1,b,2025-05-12", "A4,1,b,2025-04-30")).set_index("month")
     assert found["rows_changed"].tolist() == [1, 0] and found["amount_changed"].tolist() == [800, -800]
@@ -73,6 +74,7 @@ def test_rows_without_a_number_are_told_by_content_and_not_by_their_place(tmp_pa
     assert row[["amount_before", "amount_added", "amount_gone", "amount_after"]].tolist() == [50, 20, -10, 60]
 
 
+@pytest.mark.slow
 def test_outcomes_that_became_known_later_are_no_restatement(tmp_path):
     head = (
         "contract_id,customer_id,product_id,term_no,starts_on,ends_on,term_months,billing,monthly_amount,outcome,"

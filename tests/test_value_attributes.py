@@ -30,6 +30,7 @@ def bought(n: int = 500):
     return replace(orders_only(h, AS_OF), attributes=pd.DataFrame({"customer_id": ids, "acquisition_channel": channel}))
 
 
+@pytest.mark.slow
 def test_what_sets_customers_apart_is_seen_and_said_and_values_stay():
     """The test is 2 (LL with the channel - LL without), both with segments beside; posteriors do not know of it."""
     facts, declared, plain = bought(), settings(models=DECLARED), settings(models={"time_unit": "week"})
