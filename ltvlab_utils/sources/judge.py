@@ -125,7 +125,7 @@ def _made(rows: ir.Table, file: SourceFile, order: int, name: str, contract: Con
     if name == "customer_name":
         return rows.customer_id
     if name == "term_months" and file.origin[name][0] == "made" and not mapping.has(file, "interval"):
-        after = (rows.ends_on + ibis.interval(days=1)).cast("date")
+        after = (rows.ends_on.cast("timestamp(6)") + ibis.interval(days=1)).date()
         months = (after.year() - rows.starts_on.year()) * 12 + after.month() - rows.starts_on.month()
         return ibis.greatest(months + (after.day() > rows.starts_on.day()).ifelse(1, 0), 1)
     if file.origin[name][0] == "absent" or name not in mapping.MADE.get(file.table, ()):

@@ -21,15 +21,32 @@ DAY = ibis.interval(days=1)
 MONEY = KINDS["money"][1]
 
 
+# Ibis leaves a cast out where it takes the type for granted; the engine's own type then differs: a day plus an interval
+# is a moment there, and a small whole number has 32 bits.
+
+
+def _whole(number: int) -> ir.IntegerValue:
+    return ibis.literal(str(number)).cast("int64")
+
+
+def _moment(day: ir.DateValue, months: ir.IntegerValue) -> ir.TimestampValue:
+    return day.cast("timestamp(6)") + months.as_interval("M")
+
+
+def _day_before(day: ir.DateValue, months: ir.IntegerValue) -> ir.DateValue:
+    return (_moment(day, months) - DAY).date()
+
+
 def worked_out(rows: ir.Table, file: SourceFile) -> ir.Table:
     """Typed rows of subscriptions as their first terms; every_ (months of a term) and ended_ say how they go on."""
-    one = ibis.literal(1, "int64")
+    one = _whole(1)
     count = rows.interval_count.fill_null(one) if has(file, "interval_count") else one
     units = rows.units.fill_null(1.0) if has(file, "units") else ibis.literal(1.0)
     interval, none = rows.interval.lower(), ibis.null("string")
     ended = rows.ended_on if has(file, "ended_on") else ibis.null("date")
     rows = rows.mutate(
-        every_=ibis.cases(*((interval == word, n) for word, n in MONTHS.items()), else_=ibis.null("int64")) * count,
+        every_=ibis.cases(*((interval == word, _whole(n)) for word, n in MONTHS.items()), else_=ibis.null("int64"))
+        * count,
         ended_=ended,
         units_=units,
     )
@@ -41,7 +58,7 @@ def worked_out(rows: ir.Table, file: SourceFile) -> ir.Table:
     made = {
         "term_no": one,
         "term_months": months,
-        "ends_on": (rows.starts_on + months.as_interval("M") - DAY).cast("date"),
+        "ends_on": _day_before(rows.starts_on, months),
         "billing": ibis.cases((months == 1, "monthly"), (months == 12, "annual"), else_="upfront"),
         "monthly_amount": amount.cast(MONEY),
         "outcome": ibis.literal("open"),
@@ -65,12 +82,12 @@ def spread(rows: ir.Table, as_of: date) -> ir.Table:
     own = rows.filter(rows.every_.notnull() & (rows.starts_on <= known))
     own = own.mutate(ended_=ibis.ifelse(own.ended_ > known, ibis.null("date"), own.ended_))
     # the last day that was paid for: a subscription that ended on the day of renewal was not renewed
-    last = ibis.greatest(ibis.coalesce(own.ended_ - DAY, known).cast("date"), own.starts_on)
+    last = ibis.greatest(ibis.coalesce((own.ended_.cast("timestamp(6)") - DAY).date(), known), own.starts_on)
     months = (last.year() - own.starts_on.year()) * 12 + last.month() - own.starts_on.month()
     own = own.mutate(last_=last, terms_=(months // own.every_ + 1).cast("int64"))
     many = own.mutate(k_=ibis.range(0, own.terms_).unnest())
-    begins = (many.starts_on + (many.k_ * many.every_).as_interval("M")).cast("date")
-    ends = (many.starts_on + ((many.k_ + 1) * many.every_).as_interval("M") - DAY).cast("date")
+    begins = _moment(many.starts_on, many.k_ * many.every_).date()
+    ends = _day_before(many.starts_on, (many.k_ + 1) * many.every_)
     # counted in whole months: the month of the last day may come before its term begins
     many = many.mutate(begins_=begins, ends_=ends).filter(lambda t: t.begins_ <= t.last_)
     is_last = many.ends_ >= many.last_
