@@ -240,6 +240,7 @@ def test_sample_refuses_in_a_sentence_and_writes_nothing(say, workspace, words, 
     assert not (workspace / "params" / "acme").exists() and not list((workspace / "data").glob("[!s]*"))
 
 
+@pytest.mark.slow
 def test_a_company_at_scale_is_written_as_parquet(say, workspace):
     words = ("sample", "large", "--customers", "50001", "--months", "24", "--lines", "160000")
     code, out, _ = say(*words)

@@ -91,6 +91,7 @@ def test_contracts_count_by_days_and_older_ones_are_left_out():
     assert cohorts.table["value"].iloc[0] == pytest.approx(truth, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_part_to_come_is_that_of_the_values_cut_at_the_customers_own_end():
     """Cut at the horizon it is the future value of every customer and draw; cut after 12 months the path of totals."""
     tables = company()

@@ -157,6 +157,7 @@ def test_dates_that_do_not_decide_are_asked(introduced, tmp_path):
     assert "? order_lines: date_format" in out
 
 
+@pytest.mark.slow
 def test_an_invoice_list_like_online_retail(introduced, tmp_path):
     rows = [("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")]
     rows += [(536365 + i // 3, f"P{i % 4}", 6, f"2010-12-{1 + i:02d} 08:26:00", 2.55, 17850 + i % 3, "UK")

@@ -347,6 +347,7 @@ def test_failures_name_notebook_cell_error_and_copy(workspace, books, cell, erro
         assert copy["metadata"]["papermill"]["exception"] is True
 
 
+@pytest.mark.slow
 def test_a_failed_run_keeps_its_good_steps_for_the_next(workspace, books, same_code):
     notebook(books / "01_ingest.ipynb", OPEN, REJECTED)
     notebook(books / "02_ltv.ipynb", OPEN, "1 / 0")

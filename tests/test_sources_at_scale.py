@@ -216,6 +216,7 @@ def test_what_goes_together_and_what_does_not(written):
     assert came == pytest.approx(expected, rel=0.03)
 
 
+@pytest.mark.slow
 def test_staging_takes_every_row_and_finds_its_contract(written):
     folder, rows, engine = written
     params = resolve("acme", "2025-06", SOURCES)

@@ -231,6 +231,7 @@ def test_a_table_of_postgresql(tmp_path, postgres, monkeypatch):
     assert "cannot be read (OperationalError)" in said and "hidden" not in said and "secret" not in said
 
 
+@pytest.mark.slow
 def test_a_database_and_a_file_give_the_same_tables(tmp_path, sqlite):
     a, b = stage(tmp_path, {}, ASKED).tables, stage(tmp_path, {"orders.csv": TABLE}).tables
     assert set(a) == set(b) == {"order_lines", "customers"}

@@ -126,7 +126,9 @@ def with_lines(frames, **changes) -> dict[str, pd.DataFrame]:
     return {**frames, "order_lines": lines}
 
 
-@pytest.mark.parametrize(("form", "tables"), [("csv", 5), ("parquet", 2), ("xlsx", 5)])
+@pytest.mark.parametrize(
+    ("form", "tables"), [("csv", 5), ("parquet", 2), pytest.param("xlsx", 5, marks=pytest.mark.slow)]
+)
 def test_csv_and_parquet_are_read_again_whole(frames, tmp_path, form, tables):
     frames = dict(list(frames.items())[:tables])
     read, written = staged(frames, tmp_path, form)

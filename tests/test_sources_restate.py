@@ -50,6 +50,7 @@ def test_added_changed_and_lost_rows_move_the_month_by_hand(tmp_path):
     assert row[parts].tolist() == [1400, 1600, -400, -800, 1800]
 
 
+@pytest.mark.slow
 def test_the_same_extract_a_month_later_restates_nothing(tmp_path):
     assert compared(tmp_path, JUNE, JUNE).empty
 
