@@ -253,7 +253,9 @@ def test_shop_exports_give_the_truth_by_month(introduced, company, tmp_path, for
     lines = lines[lines.status == "confirmed"]
     made = lines.groupby(lines.ordered_at.dt.strftime("%Y-%m")).net_amount.sum()
     assert made.astype("int64").to_dict() == by_month.to_dict() and accepted(report) >= 0.95
-    assert params.settings.sources["order_lines"][0].mapping, "the product is recognised"
+    mapping = params.settings.sources["order_lines"][0].mapping
+    assert mapping, "the product is recognised"
+    assert ready.read(mapping).notes.en in out, "what its export does not hold is said"
     assert "ltvlab run acme 2025-06" in out
 
 

@@ -157,7 +157,6 @@ def postgres():
     initdb, server = _program("initdb"), _program("postgres")
     if not (initdb and server):
         pytest.skip("PostgreSQL (initdb, postgres) is not installed")
-    pytest.importorskip("psycopg", reason="psycopg, the driver of PostgreSQL, is not installed")
     user = {}
     home = Path(tempfile.mkdtemp(prefix="ltvlab-pg-"))
     if os.geteuid() == 0:  # a server refuses to run as root

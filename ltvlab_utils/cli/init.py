@@ -144,6 +144,7 @@ def _today() -> date:
 def _show(made: Draft) -> None:
     """The first rows as they were understood, what was refused, and what a person should look at."""
     from ltvlab_utils.cli import output
+    from ltvlab_utils.sources import ready
 
     for table, rows in made.first.items():
         output.console().print(output.frame(rows, f"The first rows of {table}, as understood"))
@@ -154,5 +155,9 @@ def _show(made: Draft) -> None:
         typer.echo(f"{table}: {count:,} rows tried, {count - refused - guests:,} accepted, {refused:,} refused{more}")
     if made.problem:
         typer.echo(f"As proposed, the files cannot be read yet: {_clean(made.problem)}")
+    sources = [s for own in made.params.settings.sources.values() for s in own]
+    for name in dict.fromkeys(s.mapping for s in sources if s.mapping):
+        known = ready.read(name)
+        typer.echo(f"{known.title.en}: {known.notes.en}")
     for question in made.questions:
         typer.echo(f"  ? {_clean(question)}")

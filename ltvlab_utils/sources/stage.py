@@ -28,7 +28,9 @@ from ltvlab_utils.tables.contract import KINDS
 @dataclass(frozen=True)
 class Staged:
     """What staging made. `tables`: input tables by name, as Ibis tables of the connection, every contract column there
-    and nothing later than as-of; `outputs`: the same with ingest_report and rejected_rows: what notebook 01 writes."""
+    and nothing later than as-of; `outputs`: the same with what else notebook 01 writes of them; `made_keys`: columns of
+    keys that staging made, by table; `judged`: every row of each delivered table with its judgement; `linked`: None if
+    identity.links is off."""
 
     tables: dict[str, ir.Table]
     report_table: ir.Table
@@ -39,8 +41,8 @@ class Staged:
     checks_table: ir.Table
     findings_table: ir.Table
     made_keys: dict[str, tuple[str, ...]]
-    judged: dict[str, ir.Table]  # every row of each delivered table with its judgement
-    linked: Linked | None = None  # None where identity.links is off
+    judged: dict[str, ir.Table]
+    linked: Linked | None = None
 
     @property
     def outputs(self) -> dict[str, ir.Table | pd.DataFrame]:
